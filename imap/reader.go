@@ -56,10 +56,10 @@ func (t Token) IsNil() bool { return t.IsAtom("NIL") }
 // Reader splits what the other side of a connection sends into tokens. It holds no more than one token in memory.
 // A Reader may not be used concurrently.
 type Reader struct {
-	MaxToken int           // octets of an atom or quoted string; 0 means 16 MiB
-	MaxLine  int64         // octets of a line without its literals; 0 means 256 MiB
-	MaxDepth int           // nested lists; 0 means 64
-	Log      func([]byte)  // if not nil, called with each line read, without CRLF; literals appear as their head only
+	MaxToken int          // octets of an atom or quoted string; 0 means 16 MiB
+	MaxLine  int64        // octets of a line without its literals; 0 means 256 MiB
+	MaxDepth int          // nested lists; 0 means 64
+	Log      func([]byte) // if not nil, called with each line read, without CRLF; literals appear as their head only
 
 	src      io.Reader
 	buf      []byte // buf[pos:end] is read and not consumed

@@ -158,8 +158,8 @@ func (w *Writer) LiteralHead(n int64) *Writer {
 	return w
 }
 
-// Literal writes a whole literal of n octets from src. If src does not yield exactly n, the framing is lost and the
-// error is an *io.ErrUnexpectedEOF or ErrLiteralSize: the connection must be closed.
+// Literal writes a whole literal of n octets from src. If src yields less, the framing is lost, the error is a
+// *SourceError and the connection must be closed. More than n octets are not read.
 func (w *Writer) Literal(n int64, src io.Reader) *Writer {
 	w.LiteralHead(n)
 	for w.err == nil && n > 0 {
