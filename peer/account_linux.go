@@ -33,14 +33,17 @@ func serverAccount() (account, error) {
 	return a, nil
 }
 
-// runAs lets the command run as another account (the zero account: as ourselves), and lets it end if we die before our
-// cleanup could run, as when a test is timed out.
+// runAs lets the command run as another account (the zero account: as ourselves), in a process group of its own, and lets
+// it end if we die before our cleanup could run, as when a test is timed out.
 func runAs(cmd *exec.Cmd, a account) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if a.other {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}
 	}
 }
 
-// terminate asks a process to end. One that has ended already is no error.
-func terminate(p *os.Process) { p.Signal(syscall.SIGTERM) }
+// terminate asks a server and its children to end. Asked alone, Dovecot's master lets its children take a second.
+func terminate(p *os.Process) { syscall.Kill(-p.Pid, syscall.SIGTERM) }
+
+// kill ends a server and its children at once.
+func kill(p *os.Process) { syscall.Kill(-p.Pid, syscall.SIGKILL) }

@@ -240,7 +240,9 @@ func (s *DovecotServer) DsyncServer(user string) []string {
 }
 
 // Token is a signed token (RFC 7519) for XOAUTH2 and OAUTHBEARER that is valid for an hour.
-func (s *DovecotServer) Token(user string) string { return s.TokenUntil(user, time.Now().Add(time.Hour)) }
+func (s *DovecotServer) Token(user string) string {
+	return s.TokenUntil(user, time.Now().Add(time.Hour))
+}
 
 // TokenUntil is a token that is valid until then, which may be in the past.
 func (s *DovecotServer) TokenUntil(user string, then time.Time) string {

@@ -154,6 +154,7 @@ func start(t testing.TB, output string, user account, env []string, argv ...stri
 	p := &process{cmd: cmd, output: output, exited: make(chan struct{})}
 	go func() {
 		cmd.Wait()
+		kill(cmd.Process) // what it left behind
 		close(p.exited)
 	}()
 	t.Cleanup(p.stop)
@@ -162,11 +163,16 @@ func start(t testing.TB, output string, user account, env []string, argv ...stri
 
 // stop asks the server to end, waits for it, and kills it if it will not. It may be called twice.
 func (p *process) stop() {
-	terminate(p.cmd.Process)
+	select {
+	case <-p.exited:
+		return
+	default:
+		terminate(p.cmd.Process)
+	}
 	select {
 	case <-p.exited:
 	case <-time.After(stopTimeout):
-		p.cmd.Process.Kill()
+		kill(p.cmd.Process)
 		<-p.exited
 	}
 }
