@@ -218,6 +218,28 @@ func firstLine(addr string, deadline time.Time) (string, error) {
 	return bufio.NewReader(conn).ReadString('\n')
 }
 
+// login opens an IMAP session, logs in and out again.
+func login(addr, user, password string) error {
+	conn, err := net.DialTimeout("tcp", addr, startTimeout)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(startTimeout))
+	if _, err := fmt.Fprintf(conn, "a LOGIN %s %s\r\nb LOGOUT\r\n", user, password); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(conn)
+	for lines.Scan() {
+		if line := lines.Text(); strings.HasPrefix(line, "a ") && !strings.HasPrefix(line, "a OK") {
+			return fmt.Errorf("log in as %s: %s", user, line)
+		} else if strings.HasPrefix(line, "b OK") {
+			return nil
+		}
+	}
+	return fmt.Errorf("log in as %s: the connection ended: %w", user, lines.Err())
+}
+
 // showOnFailure prints the ends of the log files if the test failed.
 func showOnFailure(t testing.TB, logs ...string) {
 	t.Cleanup(func() {
