@@ -1,0 +1,227 @@
+package store
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Location is where a store is, read from its URL:
+//
+//	maildir:PATH[:LAYOUT=fs]      Maildir++, or Maildirs in a tree of directories
+//	mbox:PATH                     one mbox file, or a tree of them
+//	eml:PATH                      a tree of .eml files
+//	memory:                       a new store in memory
+//	imap://[USER@]HOST[:PORT]     IMAP; STARTTLS is required unless tls=none
+//	imaps://[USER@]HOST[:PORT]    IMAP over TLS
+//
+// USER is percent-encoded where it holds "@", ":" or "/": alice%40example.com.
+// Options of IMAP follow as a query, as in imaps://host?master=admin&pin=...:
+//
+//	tls=none            speak in clear; only to a loopback address, or with tls=none-really
+//	pin=HEX             SHA-256 of the server's certificate; then no authority is asked
+//	ca=FILE             authorities, in PEM, in place of the system's
+//	name=HOST           the name that the certificate must have
+//	mech=NAME           SASL mechanism: PLAIN, LOGIN, SCRAM-SHA-256, XOAUTH2, ...
+//	authzid=NAME        act as NAME, by the mechanism's authorisation identity
+//	master=NAME         log in as USER*NAME, as Dovecot's master users do
+//	separator=*         what stands between the two
+//	timeout=60s         without an answer for that long, the connection is dead
+//	compress=no         do not ask for COMPRESS
+type Location struct {
+	Driver string // "maildir", "mbox", "eml", "memory", "imap"
+
+	Path   string // of a file driver
+	Layout string // of maildir: "", or "fs"
+
+	Host     string // of imap; without brackets
+	Port     int
+	User     string // "": not given
+	Security Security
+	Options  map[string]string // as above, checked
+	Timeout  time.Duration     // 0: the driver's own
+}
+
+// Security is how an IMAP connection is made safe.
+type Security int
+
+// The ways, the safest first.
+const (
+	TLS       Security = iota // from the first octet
+	STARTTLS                  // before login; refused if the server does not offer it
+	Plaintext                 // never
+)
+
+// imapOptions are the options that Location knows.
+var imapOptions = []string{"authzid", "ca", "compress", "master", "mech", "name", "pin", "separator", "timeout", "tls"}
+
+// Parse reads the URL of a store. It touches nothing.
+func Parse(text string) (Location, error) {
+	scheme, rest, ok := strings.Cut(text, ":")
+	if !ok {
+		return Location{}, fmt.Errorf("%q is no store: it has no \"maildir:\", \"mbox:\", \"eml:\" or \"imaps://\" in front", redact(text))
+	}
+	switch scheme {
+	case "memory":
+		if rest != "" {
+			return Location{}, fmt.Errorf("store memory: takes nothing after the colon")
+		}
+		return Location{Driver: scheme}, nil
+	case "maildir", "mbox", "eml":
+		return parseFile(scheme, rest)
+	case "imap", "imaps":
+		return parseIMAP(text)
+	}
+	return Location{}, fmt.Errorf("no driver for %q; there are maildir, mbox, eml, imap, imaps and memory", scheme)
+}
+
+func parseFile(driver, rest string) (Location, error) {
+	l := Location{Driver: driver, Path: rest}
+	if driver == "maildir" {
+		if path, layout, ok := cutLast(rest, ":LAYOUT="); ok {
+			if !strings.EqualFold(layout, "fs") && layout != "++" && !strings.EqualFold(layout, "Maildir++") {
+				return Location{}, fmt.Errorf("maildir layout %q is unknown; there are fs and Maildir++", layout)
+			}
+			l.Path = path
+			if strings.EqualFold(layout, "fs") {
+				l.Layout = "fs"
+			}
+		}
+	}
+	if l.Path == "" {
+		return Location{}, fmt.Errorf("store %s: has no path", driver)
+	}
+	if strings.ContainsRune(l.Path, 0) {
+		return Location{}, fmt.Errorf("store %s: the path holds a NUL", driver)
+	}
+	return l, nil
+}
+
+func parseIMAP(text string) (Location, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		// The cause would repeat the URL, and with it what may be a password.
+		return Location{}, fmt.Errorf("store %q is no URL", redact(text))
+	}
+	if _, has := u.User.Password(); has {
+		return Location{}, fmt.Errorf("store %q holds a password; give it by a file or a command", redact(text))
+	}
+	switch {
+	case u.Hostname() == "":
+		return Location{}, fmt.Errorf("store %q has no host; it is written imaps://user@host", text)
+	case u.Path != "" && u.Path != "/":
+		return Location{}, fmt.Errorf("store %q names a mailbox; choose mailboxes with --folder", text)
+	case u.Fragment != "":
+		return Location{}, fmt.Errorf("store %q holds a \"#\"; write %%23", text)
+	}
+	l := Location{Driver: "imap", Host: u.Hostname(), User: u.User.Username(), Options: map[string]string{}}
+	l.Port, l.Security = 993, TLS
+	if u.Scheme == "imap" {
+		l.Port, l.Security = 143, STARTTLS
+	}
+	if p := u.Port(); p != "" {
+		if l.Port, err = strconv.Atoi(p); err != nil || l.Port < 1 || l.Port > 65535 {
+			return Location{}, fmt.Errorf("store %q: port %s is not between 1 and 65535", text, p)
+		}
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return Location{}, fmt.Errorf("store %q: its options are not name=value, separated by \"&\"", text)
+	}
+	for name, values := range query {
+		if !slices.Contains(imapOptions, name) {
+			return Location{}, fmt.Errorf("store %q: unknown option %q; there are %s", text, name, strings.Join(imapOptions, ", "))
+		}
+		if len(values) > 1 {
+			return Location{}, fmt.Errorf("store %q: option %s is given twice", text, name)
+		}
+		l.Options[name] = values[0]
+	}
+	return l, l.checkOptions(text)
+}
+
+func (l *Location) checkOptions(text string) error {
+	switch tls, given := l.Options["tls"]; {
+	case !given:
+	case tls == "none" && isLoopback(l.Host), tls == "none-really":
+		if l.Security == TLS {
+			return fmt.Errorf("store %q: imaps is TLS; without it, write imap", text)
+		}
+		l.Security = Plaintext
+	case tls == "none":
+		return fmt.Errorf("store %q: without TLS everybody on the way reads the password; if you must, write tls=none-really", text)
+	default:
+		return fmt.Errorf("store %q: tls=%s is unknown; there is tls=none", text, tls)
+	}
+	if t, given := l.Options["timeout"]; given {
+		var err error
+		if l.Timeout, err = time.ParseDuration(t); err != nil || l.Timeout < time.Second {
+			return fmt.Errorf("store %q: timeout=%s is no time of a second or more, as in 90s", text, t)
+		}
+	}
+	if c, given := l.Options["compress"]; given && c != "no" && c != "yes" {
+		return fmt.Errorf("store %q: compress=%s is neither yes nor no", text, c)
+	}
+	return nil
+}
+
+// WithUser puts user in the place of "{user}" in the URL of a store, encoded
+// as the place wants it. A URL of IMAP without a user gets one.
+func WithUser(text, user string) string {
+	const place = "{user}"
+	if !strings.HasPrefix(text, "imap") {
+		return strings.ReplaceAll(text, place, pathComponent(user))
+	}
+	escaped := url.PathEscape(user)
+	escaped = strings.NewReplacer(":", "%3A", "@", "%40").Replace(escaped)
+	if strings.Contains(text, place) {
+		return strings.ReplaceAll(text, place, escaped)
+	}
+	scheme, rest, ok := strings.Cut(text, "://")
+	authority, _, _ := strings.Cut(rest, "/")
+	authority, _, _ = strings.Cut(authority, "?")
+	if !ok || strings.Contains(authority, "@") {
+		return text
+	}
+	return scheme + "://" + escaped + "@" + rest
+}
+
+// pathComponent makes one component of a path of user; none leads elsewhere.
+func pathComponent(user string) string {
+	switch user {
+	case ".":
+		return "%2E"
+	case "..":
+		return "%2E%2E"
+	}
+	return strings.ReplaceAll(user, "/", "%2F")
+}
+
+// redact cuts what may be a password out of the text of a URL that cannot be read.
+func redact(text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return text
+	}
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		user, _, _ := strings.Cut(rest[:i], ":")
+		return scheme + "://" + user + "@" + rest[i+1:]
+	}
+	return text
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
