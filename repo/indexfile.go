@@ -1,0 +1,205 @@
+package repo
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+
+	"roost/blob"
+)
+
+// An index file is an unpacked object:
+//
+//	{"packs":[{"id":"..","blobs":[{"id":"..","type":"data","offset":0,"length":123,"uncompressed_length":456},..]},..]}
+//
+// uncompressed_length stands for compressed blobs only. All blobs of a pack stand in one index file.
+// restic takes a file below 50,000 blobs for not full, and merges such files when it prunes.
+const maxIndexBlobs = 50_000
+
+type indexFile struct {
+	Packs []indexPack `json:"packs"`
+}
+
+type indexPack struct {
+	ID    ID          `json:"id"`
+	Blobs []indexBlob `json:"blobs"`
+}
+
+type indexBlob struct {
+	ID                 ID     `json:"id"`
+	Type               string `json:"type"`
+	Offset             uint32 `json:"offset"`
+	Length             uint32 `json:"length"`
+	UncompressedLength uint32 `json:"uncompressed_length"`
+}
+
+// packEntry is a pack as an index file names it.
+type packEntry struct {
+	id    ID
+	blobs []packed
+}
+
+// appendIndex appends the JSON of an index file.
+func appendIndex(dst []byte, packs []packEntry) []byte {
+	dst = append(dst, `{"packs":[`...)
+	for i, p := range packs {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"id":"`...)
+		dst = hex.AppendEncode(dst, p.id[:])
+		dst = append(dst, `","blobs":[`...)
+		for j := range p.blobs {
+			if j > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendIndexBlob(dst, &p.blobs[j])
+		}
+		dst = append(dst, `]}`...)
+	}
+	return append(dst, "]}\n"...)
+}
+
+func appendIndexBlob(dst []byte, b *packed) []byte {
+	dst = append(dst, `{"id":"`...)
+	dst = hex.AppendEncode(dst, b.id[:])
+	dst = append(dst, `","type":"`...)
+	dst = append(dst, b.typ.String()...)
+	dst = append(dst, `","offset":`...)
+	dst = strconv.AppendUint(dst, uint64(b.offset), 10)
+	dst = append(dst, `,"length":`...)
+	dst = strconv.AppendUint(dst, uint64(b.length), 10)
+	if b.plain > 0 {
+		dst = append(dst, `,"uncompressed_length":`...)
+		dst = strconv.AppendUint(dst, uint64(b.plain), 10)
+	}
+	return append(dst, '}')
+}
+
+// decodeIndex reads an index file, by whomever written.
+func decodeIndex(p []byte) ([]packEntry, error) {
+	var f indexFile
+	if err := json.Unmarshal(p, &f); err != nil {
+		return nil, fmt.Errorf("decode index: %w", err)
+	}
+	packs := make([]packEntry, 0, len(f.Packs))
+	for _, ip := range f.Packs {
+		if ip.ID.IsNull() {
+			return nil, errors.New("decode index: pack without id")
+		}
+		e := packEntry{id: ip.ID, blobs: make([]packed, len(ip.Blobs))}
+		for i, ib := range ip.Blobs {
+			b := packed{id: ib.ID, offset: ib.Offset, length: ib.Length, plain: ib.UncompressedLength}
+			switch ib.Type {
+			case "data":
+			case "tree":
+				b.typ = TreeBlob
+			default:
+				return nil, fmt.Errorf("decode index: pack %v: unknown blob type %q", ip.ID, ib.Type)
+			}
+			e.blobs[i] = b
+		}
+		packs = append(packs, e)
+	}
+	return packs, nil
+}
+
+// LoadIndex makes the blobs of all index files known that are not known yet. If a file vanished since the last call
+// (a prune ran), everything is loaded anew. Cheap when nothing changed: one listing.
+func (r *Repo) LoadIndex(ctx context.Context) error {
+	r.loading.Lock()
+	defer r.loading.Unlock()
+	present, fresh := map[ID]bool{}, []ID{}
+	for e, err := range r.bucket.List(ctx, blob.Index) {
+		if err != nil {
+			return fmt.Errorf("load index: %w", err)
+		}
+		id, err := ParseID(e.Name)
+		if err != nil {
+			return fmt.Errorf("load index: %w", err)
+		}
+		present[id] = true
+		if !r.loaded[id] {
+			fresh = append(fresh, id)
+		}
+	}
+	x := r.index.Load()
+	for id := range r.loaded {
+		if !present[id] {
+			x, fresh = newIndex(), fresh[:0]
+			for id := range present {
+				fresh = append(fresh, id)
+			}
+			break
+		}
+	}
+	if err := r.loadIndexFiles(ctx, fresh, func(_ ID, packs []packEntry) error {
+		for _, p := range packs {
+			n := x.addPack(p.id)
+			for i := range p.blobs {
+				x.add(n, &p.blobs[i])
+			}
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("load index: %w", err)
+	}
+	r.index.Store(x)
+	r.loaded = present
+	return nil
+}
+
+// loadIndexFiles loads the index files, a few at a time, and hands each to use, which must be safe for concurrent use.
+// The first error ends it and is returned.
+func (r *Repo) loadIndexFiles(ctx context.Context, ids []ID, use func(ID, []packEntry) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan ID)
+	var wg sync.WaitGroup
+	for range min(len(ids), max(2, runtime.GOMAXPROCS(0))) {
+		wg.Go(func() {
+			for id := range next {
+				if err := r.loadIndexFile(ctx, id, use); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	for _, id := range ids {
+		select {
+		case next <- id:
+		case <-ctx.Done():
+		}
+	}
+	close(next)
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+func (r *Repo) loadIndexFile(ctx context.Context, id ID, use func(ID, []packEntry) error) error {
+	p, err := r.loadUnpacked(ctx, blob.Index, id)
+	if err != nil {
+		return err
+	}
+	packs, err := decodeIndex(p)
+	if err != nil {
+		return fmt.Errorf("index %v: %w", id, err)
+	}
+	return use(id, packs)
+}
+
+// needIndex loads the index unless that was done.
+func (r *Repo) needIndex(ctx context.Context) error {
+	r.loading.Lock()
+	done := r.loaded != nil
+	r.loading.Unlock()
+	if done {
+		return nil
+	}
+	return r.LoadIndex(ctx)
+}

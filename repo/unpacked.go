@@ -1,0 +1,69 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"roost/blob"
+)
+
+// Snapshots, indexes and locks are sealed JSON, compressed behind a version byte: 0x02 || zstd(JSON).
+// Older and foreign ones may be bare JSON, told by its first byte.
+const unpackedVersion = 2
+
+const (
+	maxUnpacked = 256 << 20 // octets stored; an index of 50,000 blobs has 2.5 MB, foreign ones are larger
+	maxPlain    = 1 << 30   // octets of JSON: no bomb grows beyond it
+)
+
+// saveUnpacked stores the JSON p and returns the ID under which it now is.
+func (r *Repo) saveUnpacked(ctx context.Context, kind blob.Kind, p []byte) (ID, error) {
+	body := r.codec.compress([]byte{unpackedVersion}, p, Text)
+	sealed := r.seal.seal(make([]byte, 0, len(body)+sealOverhead), body)
+	id := Hash(sealed)
+	return id, r.bucket.Save(ctx, blob.Handle{Kind: kind, Name: id.String()}, sealed)
+}
+
+// loadUnpacked returns the JSON of an object, after comparing the stored bytes with its name.
+func (r *Repo) loadUnpacked(ctx context.Context, kind blob.Kind, id ID) ([]byte, error) {
+	h := blob.Handle{Kind: kind, Name: id.String()}
+	body, err := r.bucket.Load(ctx, h, maxUnpacked)
+	if err != nil {
+		return nil, err
+	}
+	if Hash(body) != id {
+		return nil, fmt.Errorf("load %v: %w", h, errHash)
+	}
+	p, err := r.openUnpacked(body)
+	if err != nil {
+		return nil, fmt.Errorf("load %v: %w", h, err)
+	}
+	return p, nil
+}
+
+// errHash says that stored bytes are not those that their name promises.
+var errHash = errors.New("bytes do not match the name: damaged")
+
+// openUnpacked decrypts body in place and returns the JSON in it.
+func (r *Repo) openUnpacked(body []byte) ([]byte, error) {
+	p, err := r.seal.open(body)
+	if err != nil {
+		return nil, err
+	}
+	return r.codec.unpack(p)
+}
+
+// unpack returns the JSON behind the version byte.
+func (c *codec) unpack(p []byte) ([]byte, error) {
+	if len(p) == 0 {
+		return nil, errors.New("object is empty")
+	}
+	switch p[0] {
+	case '{', '[':
+		return p, nil
+	case unpackedVersion:
+		return c.decompress(nil, p[1:], min(4*len(p), maxPlain), maxPlain)
+	}
+	return nil, fmt.Errorf("unknown version byte %#02x", p[0])
+}
