@@ -92,8 +92,8 @@ func (x *index) publish(packs []*pack) {
 	}
 }
 
-// add notes a place of a blob. Adding what is there already changes nothing.
-func (x *index) add(pack uint32, b *packed) {
+// add notes a place of a blob. Adding what is there already changes nothing and returns false.
+func (x *index) add(pack uint32, b *packed) (added bool) {
 	rec := record{id: b.id, pack: pack << recordFlags, offset: b.offset, length: b.length, plain: b.plain}
 	if b.typ == TreeBlob {
 		rec.pack |= recordTree
@@ -104,11 +104,12 @@ func (x *index) add(pack uint32, b *packed) {
 	for at := s.head(&b.id); at != 0; {
 		old := s.at(at)
 		if old.id == b.id && old.pack == rec.pack && old.offset == rec.offset {
-			return
+			return false
 		}
 		at = old.next
 	}
 	s.insert(rec)
+	return true
 }
 
 // lookup returns the places of a blob in packs that an index file names, at most four: more are not needed to survive.
@@ -233,4 +234,41 @@ func (x *index) count() (n int) {
 		s.mu.RUnlock()
 	}
 	return n
+}
+
+// has reports whether exactly this place of a blob is known.
+func (x *index) has(pack ID, b *packed) bool {
+	sh := &x.shards[b.id[0]]
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	for at := sh.head(&b.id); at != 0; {
+		rec := sh.at(at)
+		if rec.packed() == *b && x.pack(rec).id == pack {
+			return true
+		}
+		at = rec.next
+	}
+	return false
+}
+
+// inPack returns all blobs of a pack by looking at every record: for the rare pack that cannot tell itself.
+func (x *index) inPack(pack ID) []packed {
+	x.mu.RLock()
+	number, ok := x.byPack[pack]
+	x.mu.RUnlock()
+	if !ok {
+		return nil
+	}
+	var blobs []packed
+	for i := range x.shards {
+		sh := &x.shards[i]
+		sh.mu.RLock()
+		for n := range sh.n {
+			if rec := sh.at(n + 1); rec.pack>>recordFlags == number {
+				blobs = append(blobs, rec.packed())
+			}
+		}
+		sh.mu.RUnlock()
+	}
+	return blobs
 }

@@ -1,9 +1,7 @@
 package repo
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -131,38 +129,43 @@ type wireNode struct {
 // DecodeTree reads a tree blob, by whomever written: unknown fields, missing fields and unsorted nodes are accepted.
 // Names that would leave their directory are not, nor are two nodes of one name.
 func DecodeTree(p []byte) (*Tree, error) {
-	var wire struct {
-		Nodes []wireNode `json:"nodes"`
+	nodes, err := decodeNodes(p)
+	if err != nil {
+		return nil, err
 	}
-	d := json.NewDecoder(bytes.NewReader(p))
-	if err := d.Decode(&wire); err != nil {
-		return nil, fmt.Errorf("decode tree: %w", err)
-	}
-	if len(bytes.Trim(p[d.InputOffset():], " \t\r\n")) > 0 {
-		return nil, errors.New("decode tree: more after the end")
-	}
-	t := &Tree{Nodes: make([]Node, len(wire.Nodes))}
-	for i := range wire.Nodes {
-		n := Node(wire.Nodes[i])
-		name, err := unquoteName(n.Name)
-		if err == nil {
-			err = validNodeName(name)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("decode tree: %w", err)
-		}
-		n.Name = name
-		t.Nodes[i] = n
-	}
+	t := &Tree{Nodes: nodes}
 	if !slices.IsSortedFunc(t.Nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) }) {
 		t.Sort()
 	}
-	for i := 1; i < len(t.Nodes); i++ {
-		if t.Nodes[i-1].Name == t.Nodes[i].Name {
+	for i := range t.Nodes {
+		if err := validNodeName(t.Nodes[i].Name); err != nil {
+			return nil, fmt.Errorf("decode tree: %w", err)
+		}
+		if i > 0 && t.Nodes[i-1].Name == t.Nodes[i].Name {
 			return nil, fmt.Errorf("decode tree: two nodes named %q", t.Nodes[i].Name)
 		}
 	}
 	return t, nil
+}
+
+// decodeNodes reads the nodes as they stand, whatever their names.
+func decodeNodes(p []byte) ([]Node, error) {
+	var wire struct {
+		Nodes []wireNode `json:"nodes"`
+	}
+	if err := json.Unmarshal(p, &wire); err != nil {
+		return nil, fmt.Errorf("decode tree: %w", err)
+	}
+	nodes := make([]Node, len(wire.Nodes))
+	for i := range wire.Nodes {
+		nodes[i] = Node(wire.Nodes[i])
+		name, err := unquoteName(nodes[i].Name)
+		if err != nil {
+			return nil, fmt.Errorf("decode tree: %w", err)
+		}
+		nodes[i].Name = name
+	}
+	return nodes, nil
 }
 
 // quoteName returns the name as the format has it inside its JSON string: quoted as Go source, without the quotes.
