@@ -85,7 +85,7 @@ func (n Name) Join(below Name) Name {
 
 // Below reports whether n is a descendant of ancestor, at any depth.
 func (n Name) Below(ancestor Name) bool {
-	return len(n) > len(ancestor)+1 && n[len(ancestor)] == '/' && n[:len(ancestor)] == ancestor
+	return len(n) > len(ancestor) && n[len(ancestor)] == '/' && n[:len(ancestor)] == ancestor
 }
 
 const upperHex = "0123456789ABCDEF"
