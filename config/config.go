@@ -94,8 +94,9 @@ func (c *Config) Notes() []string { return c.notes }
 // Files are the files that were read, in their order.
 func (c *Config) Files() []string { return c.files }
 
-// check holds what is set against what makes sense.
-func (c *Config) check() error {
+// Check holds what is set against what makes sense. Load does; after Set it is
+// worth doing again.
+func (c *Config) Check() error {
 	if c.Backup.Workers < 1 || c.Backup.Workers > maxWorkers {
 		return c.invalid("backup.workers", fmt.Sprintf("%d is not between 1 and %d", c.Backup.Workers, maxWorkers))
 	}

@@ -52,7 +52,7 @@ func Load(o Options) (*Config, error) {
 		}
 		a.Name = name
 	}
-	return c, c.check()
+	return c, c.Check()
 }
 
 // files lists the files to read, in order. Those not named by the user may be missing.

@@ -119,14 +119,14 @@ func TestMakeKeyFile(t *testing.T) {
 	}
 }
 
-func FuzzSplitWords(f *testing.F) {
+func FuzzSplitCommand(f *testing.F) {
 	for _, seed := range []string{`a "b c" 'd\'`, `a\ b`, `"`, ` `} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		words, err := splitWords(text)
+		words, err := SplitCommand(text)
 		if (err == nil) != (len(words) > 0) {
-			t.Fatalf("splitWords(%q) = %q, %v", text, words, err)
+			t.Fatalf("SplitCommand(%q) = %q, %v", text, words, err)
 		}
 	})
 }

@@ -118,7 +118,7 @@ func (c *Config) readEnv(getenv func(string) string) error {
 			secret.File = getenv(name)
 		case getenv(prefix+"PASSWORD_COMMAND") != "":
 			key, name = "password_command", prefix+"PASSWORD_COMMAND"
-			words, err := splitWords(getenv(name))
+			words, err := SplitCommand(getenv(name))
 			if err != nil {
 				return &Error{File: name, Reason: err.Error()}
 			}
@@ -177,7 +177,7 @@ func (s setting) set(text string) error {
 		*at = on
 	case *[]string:
 		if strings.HasSuffix(s.key, "password_command") {
-			words, err := splitWords(text)
+			words, err := SplitCommand(text)
 			*at = words
 			return err
 		}
@@ -193,9 +193,9 @@ func (s setting) set(text string) error {
 	return nil
 }
 
-// splitWords splits a command at blanks. Single and double quotes keep blanks,
+// SplitCommand splits a command at blanks. Single and double quotes keep blanks,
 // a backslash outside single quotes keeps what follows it. Nothing is expanded.
-func splitWords(text string) ([]string, error) {
+func SplitCommand(text string) ([]string, error) {
 	var words []string
 	var word strings.Builder
 	inWord, quote, escaped := false, rune(0), false
