@@ -66,6 +66,17 @@ func (s UIDSet) Contains(uid uint32) bool {
 	return found
 }
 
+// Intersects reports whether a UID from first to last is a member.
+func (s UIDSet) Intersects(first, last uint32) bool {
+	i, _ := slices.BinarySearchFunc(s.ranges, first, func(r UIDRange, u uint32) int {
+		if r.Last < u {
+			return -1
+		}
+		return 1
+	})
+	return i < len(s.ranges) && s.ranges[i].First <= last
+}
+
 // Len counts the members.
 func (s UIDSet) Len() int64 {
 	var n int64

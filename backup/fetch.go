@@ -1,0 +1,413 @@
+package backup
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"roost/mail"
+	"roost/message"
+	"roost/repo"
+	"roost/snapshot"
+)
+
+func compare[T cmp.Ordered](a, b T) int { return cmp.Compare(a, b) }
+
+const (
+	wholeMessage = 4 << 20   // octets; a longer one is cut while it arrives
+	alterLimit   = 512 << 20 // octets; attachments of a longer message are not taken out
+	fetchTries   = 3         // how often what a broken stream left open is asked for
+)
+
+// job is a message for those who cut and store.
+type job struct {
+	ctx  context.Context // of the batch it belongs to
+	it   *item
+	buf  *[]byte
+	done func(error)
+}
+
+// startCutters starts one worker a core, which turn messages into blobs. stop
+// waits until they have nothing left to do.
+func (r *run) startCutters() (stop func()) {
+	n := runtime.GOMAXPROCS(0)
+	r.cutters = make(chan job, n)
+	r.buffers = make(chan *[]byte, 2*n+r.o.Connections)
+	for range cap(r.buffers) {
+		r.buffers <- new([]byte)
+	}
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			var ranges []message.Range
+			for j := range r.cutters {
+				var err error
+				ranges, err = r.save(j.ctx, j.it, *j.buf, ranges[:0])
+				r.buffers <- j.buf
+				j.done(err)
+			}
+		})
+	}
+	return func() {
+		close(r.cutters)
+		wg.Wait()
+	}
+}
+
+// save cuts and stores a message that is held in memory.
+func (r *run) save(ctx context.Context, it *item, raw []byte, ranges []message.Range) ([]message.Range, error) {
+	ranges = message.Cut(ranges, raw)
+	content := make([]repo.ID, len(ranges))
+	for i, g := range ranges {
+		id, _, _, err := r.session.SaveBlob(ctx, repo.DataBlob, raw[g.Start:g.End], hint(g.Kind))
+		if err != nil {
+			return ranges, err
+		}
+		content[i] = id
+	}
+	it.put(int64(len(raw)), content)
+	return ranges, nil
+}
+
+func hint(k message.Kind) repo.Hint {
+	if k == message.Base64 {
+		return repo.Base64
+	}
+	return repo.Text
+}
+
+// put notes that the bytes of an item are in the repository.
+func (it *item) put(size int64, content []repo.ID) {
+	it.stored = snapshot.Stored{Slot: it.slot, Size: size, Date: it.m.InternalDate, Content: content}
+	it.state = stored
+}
+
+// batch fetches what is new in some buckets and writes them.
+func (m *mailbox) batch(ctx context.Context, works []*work) error {
+	var wanted []*item
+	for _, w := range works {
+		w.items = make([]item, len(w.fresh))
+		for i, l := range w.fresh {
+			it := &w.items[i]
+			it.listed = l
+			if err := m.recognise(ctx, it); err != nil {
+				return err
+			}
+			if it.state == failed {
+				wanted = append(wanted, it)
+			}
+		}
+		w.fresh = nil
+	}
+	wanted, err := m.selectByHeader(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	if err := m.fetch(ctx, wanted); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // what arrived is kept, however the run ends
+	for _, w := range works {
+		if w.new, w.removed, err = snapshot.EditBucket(ctx, m.run.session, m.run.prev, w.old, w.edit()); err != nil {
+			return fmt.Errorf("%s: %w", m.box.Name, err)
+		}
+		for i := range w.items {
+			m.run.known.add(w.items[i].m.GUID, w.items[i].stored)
+		}
+		w.folded = folded{}
+	}
+	return nil
+}
+
+// recognise settles what needs no transfer: messages left out by a rule, and
+// messages whose GUID is known.
+func (m *mailbox) recognise(ctx context.Context, it *item) error {
+	s := &m.run.o.Selection
+	if !s.NeedsHeader() {
+		if _, out := s.Message(it.m, time.Time{}); out {
+			it.state = excluded
+			return nil
+		}
+	}
+	if s.SkipAttachments {
+		return nil // what is stored may be whole
+	}
+	known, ok, err := m.run.known.find(ctx, it.m.GUID)
+	if err != nil || !ok {
+		return err
+	}
+	it.put(known.Size, known.Content)
+	it.known = true
+	m.run.progress.message(0, false)
+	return nil
+}
+
+// selectByHeader leaves out messages by the date in their header, if a rule
+// wants that.
+func (m *mailbox) selectByHeader(ctx context.Context, wanted []*item) ([]*item, error) {
+	s := &m.run.o.Selection
+	if !s.NeedsHeader() || len(wanted) == 0 {
+		return wanted, nil
+	}
+	dates := make(map[mail.Key]time.Time, len(wanted))
+	for f, err := range m.run.src.Fetch(ctx, m.box.Name, keysOf(wanted), mail.Header) {
+		if err != nil {
+			if _, one := mail.KeyOf(err); one {
+				continue // it is tried again as a whole
+			}
+			break
+		}
+		header, err := io.ReadAll(io.LimitReader(f.Body, wholeMessage))
+		if err != nil {
+			continue
+		}
+		h, _ := message.Split(header)
+		dates[f.Key], _ = h.Date()
+	}
+	var meant []*item
+	for _, it := range wanted {
+		if _, out := s.Message(it.m, dates[it.m.Key]); out {
+			it.state = excluded
+			m.run.progress.message(0, false)
+		} else {
+			meant = append(meant, it)
+		}
+	}
+	return meant, ctx.Err()
+}
+
+// fetch gets the bytes of items and stores them. What the source fails to give
+// is noted in the items; an error is one of the repository.
+func (m *mailbox) fetch(ctx context.Context, wanted []*item) error {
+	var broken error
+	for try := 0; len(wanted) > 0 && try < fetchTries && ctx.Err() == nil; try++ {
+		if try > 0 && !pause(ctx, time.Duration(try)*time.Second) {
+			break
+		}
+		var err error
+		if broken, err = m.fetchOnce(ctx, wanted); err != nil {
+			return err
+		}
+		if broken == nil {
+			return nil
+		}
+		open := wanted[:0]
+		for _, it := range wanted {
+			if it.state == failed && (it.err == nil || errors.Is(it.err, errCutOff)) {
+				open = append(open, it)
+			}
+		}
+		wanted = open
+	}
+	if broken == nil {
+		broken = context.Cause(ctx)
+	}
+	m.giveUp(wanted, broken)
+	return nil
+}
+
+// pause waits; false if ctx ended it.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// errCutOff marks a message whose bytes ended early; it is asked for again.
+var errCutOff = errors.New("did not arrive whole")
+
+// giveUp notes that some messages were not even answered for, as one problem of
+// the mailbox. Its state must not advance.
+func (m *mailbox) giveUp(open []*item, why error) {
+	if len(open) == 0 || why == nil {
+		return
+	}
+	m.run.fail(why)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, it := range open {
+		it.err = nil
+	}
+	m.unread += len(open)
+	m.why = why
+}
+
+// fetchOnce is one Fetch. broken tells why not every item was answered for.
+func (m *mailbox) fetchOnce(ctx context.Context, wanted []*item) (broken, err error) {
+	byKey := make(map[mail.Key]*item, len(wanted))
+	for _, it := range wanted {
+		byKey[it.m.Key] = it
+		it.err = nil
+	}
+	var (
+		wg   sync.WaitGroup
+		once sync.Once
+	)
+	fail := func(e error) {
+		if e != nil {
+			once.Do(func() { err = e })
+		}
+	}
+	for f, e := range m.run.src.Fetch(ctx, m.box.Name, keysOf(wanted), mail.Whole) {
+		key, one := mail.KeyOf(e)
+		if e != nil && !one {
+			broken = e
+			break
+		}
+		if e == nil {
+			key = f.Key
+		}
+		it := byKey[key]
+		if it == nil {
+			continue // nobody asked for it
+		}
+		delete(byKey, key)
+		if e != nil {
+			m.refused(it, e)
+			continue
+		}
+		if e := m.receive(ctx, it, f.Body, &wg, fail); e != nil {
+			fail(e)
+			break
+		}
+		if it.err != nil {
+			broken = it.err
+		}
+	}
+	wg.Wait()
+	if err == nil && broken == nil && len(byKey) > 0 {
+		broken = fmt.Errorf("fetch %s: the source did not answer for %d messages", m.box.Name, len(byKey))
+	}
+	return broken, err
+}
+
+// refused notes a message that the source would not give.
+func (m *mailbox) refused(it *item, err error) {
+	if errors.Is(err, mail.ErrGone) {
+		it.state = vanished
+		m.run.progress.message(0, false)
+		return
+	}
+	var e *mail.Error
+	if errors.As(err, &e) {
+		err = e.Err
+	}
+	it.err = err
+	m.run.progress.message(0, true)
+}
+
+// receive reads one message. A short one is handed to the cutters, a long one
+// is cut as it arrives. A message that ends early has its err set.
+func (m *mailbox) receive(ctx context.Context, it *item, body io.Reader, wg *sync.WaitGroup, fail func(error)) error {
+	buf := <-m.run.buffers
+	limit := int64(wholeMessage)
+	if m.run.o.Selection.SkipAttachments {
+		limit = alterLimit
+	}
+	whole, err := readUpTo((*buf)[:0], body, limit)
+	*buf = whole
+	if err != nil {
+		m.run.buffers <- buf
+		it.err = fmt.Errorf("%w: %w", errCutOff, err)
+		return nil
+	}
+	if int64(len(whole)) > limit {
+		defer func() { m.run.buffers <- buf }()
+		return m.stream(ctx, it, io.MultiReader(bytes.NewReader(whole), body))
+	}
+	it.octets = int64(len(whole))
+	m.run.progress.message(it.octets, false)
+	if m.leaveOut(it, it.octets) {
+		m.run.buffers <- buf
+		return nil
+	}
+	if m.run.o.Selection.SkipAttachments {
+		m.withoutAttachments(it, buf)
+	}
+	wg.Add(1)
+	j := job{ctx: context.WithoutCancel(ctx), it: it, buf: buf, done: func(err error) { fail(err); wg.Done() }}
+	m.run.cutters <- j
+	return nil
+}
+
+// leaveOut applies the rules again now that the size is known for certain.
+func (m *mailbox) leaveOut(it *item, size int64) bool {
+	if it.m.Size >= 0 || m.run.o.Selection.MaxSize == 0 || size <= m.run.o.Selection.MaxSize {
+		return false
+	}
+	it.state = excluded
+	return true
+}
+
+// withoutAttachments replaces the message in buf by one with placeholders.
+func (m *mailbox) withoutAttachments(it *item, buf *[]byte) {
+	out, skipped := message.SkipAttachments(nil, *buf, 0)
+	if len(skipped) == 0 {
+		return
+	}
+	*buf = out
+	what := make([]string, len(skipped))
+	for i, s := range skipped {
+		what[i] = fmt.Sprintf("%s %s, %d octets, SHA-256 %x", s.Type, s.Name, s.Size, s.SHA256)
+	}
+	it.altered = "attachments left out: " + strings.Join(what, "; ")
+}
+
+// readUpTo reads r to its end, or to just beyond limit.
+func readUpTo(buf []byte, r io.Reader, limit int64) ([]byte, error) {
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil || int64(len(buf)) > limit {
+			return buf, err
+		}
+	}
+}
+
+// stream cuts and stores a message of any length while it arrives.
+func (m *mailbox) stream(ctx context.Context, it *item, body io.Reader) error {
+	c := message.NewCutter(body)
+	var content []repo.ID
+	var size int64
+	save := context.WithoutCancel(ctx)
+	for {
+		kind, p, err := c.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			it.err = fmt.Errorf("%w: %w", errCutOff, err)
+			return nil
+		}
+		id, _, _, err := m.run.session.SaveBlob(save, repo.DataBlob, p, hint(kind))
+		if err != nil {
+			return err
+		}
+		content = append(content, id)
+		size += int64(len(p))
+	}
+	it.octets = size
+	m.run.progress.message(size, false)
+	if !m.leaveOut(it, size) {
+		it.put(size, content)
+	}
+	return nil
+}

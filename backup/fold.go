@@ -1,0 +1,105 @@
+package backup
+
+import (
+	"slices"
+
+	"roost/mail"
+	"roost/snapshot"
+)
+
+// listed is a message as the source lists it, at its place in the mailbox.
+type listed struct {
+	slot snapshot.Slot
+	m    *mail.Message
+}
+
+// folded is what becomes of some ranges of a mailbox.
+type folded struct {
+	keep     []snapshot.Entry // messages that stay, with the flags they have now; ascending
+	fresh    []listed         // messages whose bytes the snapshot lacks; ascending
+	vanished []snapshot.Slot  // messages that are gone from the source; ascending
+	changed  int              // of keep: how many have other flags than before
+	touched  []snapshot.Slot  // ranges whose .flags must be written anew; ascending
+	renamed  []snapshot.Slot  // ranges whose .ids must be written anew; ascending
+}
+
+// fold puts what the source says of some ranges (now) beside what the last
+// snapshot has of them (old), both ascending by slot. With full, what now does
+// not name has vanished; else only what gone says. A message that has the slot
+// of an old one and another GUID is another message.
+func fold(old []snapshot.Entry, now []listed, full bool, gone func(snapshot.Slot) bool) folded {
+	var f folded
+	f.keep = make([]snapshot.Entry, 0, len(old))
+	i, j := 0, 0
+	for i < len(old) || j < len(now) {
+		switch {
+		case j == len(now) || i < len(old) && old[i].Slot < now[j].slot:
+			if full || gone(old[i].Slot) {
+				f.vanish(old[i].Slot)
+			} else {
+				f.keep = append(f.keep, old[i])
+			}
+			i++
+		case i == len(old) || now[j].slot < old[i].Slot:
+			f.fresh = append(f.fresh, now[j])
+			j++
+		default:
+			f.meet(&old[i], now[j])
+			i++
+			j++
+		}
+	}
+	return f
+}
+
+// meet folds a message that both sides have.
+func (f *folded) meet(old *snapshot.Entry, now listed) {
+	if old.GUID != "" && now.m.GUID != "" && old.GUID != now.m.GUID {
+		f.vanish(old.Slot)
+		f.fresh = append(f.fresh, now)
+		return
+	}
+	e := *old
+	if e.Flags != now.m.Flags {
+		f.changed++
+	}
+	if e.Flags != now.m.Flags || e.ModSeq != now.m.ModSeq {
+		e.Flags, e.ModSeq = now.m.Flags, now.m.ModSeq
+		f.touched = appendRange(f.touched, e.Slot)
+	}
+	if x := now.m.Extra; x != nil && (e.Extra == nil || e.Extra.ThreadID != x.ThreadID || !slices.Equal(e.Extra.Labels, x.Labels)) {
+		changed := snapshot.Extra{Extra: *x}
+		if e.Extra != nil {
+			changed.Altered = e.Extra.Altered
+		}
+		e.Extra = &changed
+		f.renamed = appendRange(f.renamed, e.Slot)
+	}
+	f.keep = append(f.keep, e)
+}
+
+func (f *folded) vanish(s snapshot.Slot) {
+	f.vanished = append(f.vanished, s)
+	f.touched = appendRange(f.touched, s)
+}
+
+// appendRange adds the range of s to ranges, which ascend.
+func appendRange(ranges []snapshot.Slot, s snapshot.Slot) []snapshot.Slot {
+	r := s.Range()
+	if n := len(ranges); n > 0 && ranges[n-1] == r {
+		return ranges
+	}
+	return append(ranges, r)
+}
+
+// entryOf is what the snapshot will know of m.
+func entryOf(l listed, altered string) snapshot.Entry {
+	e := snapshot.Entry{Slot: l.slot, ModSeq: l.m.ModSeq, Flags: l.m.Flags, Key: l.m.Key, GUID: l.m.GUID}
+	if l.m.Extra != nil || altered != "" {
+		e.Extra = &snapshot.Extra{Altered: altered}
+		if l.m.Extra != nil {
+			e.Extra.Extra = *l.m.Extra
+		}
+	}
+	return e
+}

@@ -1,0 +1,240 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"roost/mail"
+	"roost/repo"
+)
+
+// Bucket is where up to 4096 slots of a mailbox stand in a snapshot.
+type Bucket struct {
+	First Slot
+	Mail  repo.ID // tree of shards; null: no messages
+	Meta  repo.ID // tree of .flags and .ids; null likewise
+}
+
+// Stored is what the node of a message holds: its bytes, their number, and INTERNALDATE.
+type Stored struct {
+	Slot    Slot
+	Size    int64     // octets
+	Date    time.Time // zero: unknown
+	Content []repo.ID
+}
+
+// Buckets are the buckets of a mailbox, ascending.
+func (s *Source) Buckets(ctx context.Context, name mail.Name) ([]Bucket, error) {
+	mailTree, err := s.dir(ctx, mailDir, name)
+	if err != nil {
+		return nil, err
+	}
+	metaTree, err := s.dir(ctx, metaDir, name)
+	if err != nil {
+		return nil, err
+	}
+	byFirst := make(map[Slot]*Bucket)
+	var buckets []*Bucket
+	err = eachBucket(mailTree, func(first Slot, id repo.ID) {
+		b := &Bucket{First: first, Mail: id}
+		byFirst[first] = b
+		buckets = append(buckets, b)
+	})
+	if err == nil {
+		err = eachBucket(metaTree, func(first Slot, id repo.ID) {
+			if b := byFirst[first]; b != nil {
+				b.Meta = id
+			}
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Bucket, len(buckets))
+	for i, b := range buckets {
+		if b.Meta.IsNull() {
+			return nil, fmt.Errorf("messages from %s on have no flags: the snapshot is damaged", b.First)
+		}
+		all[i] = *b
+	}
+	return all, nil
+}
+
+// eachBucket calls f for each bucket in a mailbox's directory, ascending.
+func eachBucket(t *repo.Tree, f func(Slot, repo.ID)) error {
+	for i := range t.Nodes {
+		n := &t.Nodes[i]
+		digits, ok := strings.CutPrefix(n.Name, bucketPrefix)
+		if !ok || n.Type != repo.DirNode || n.Subtree == nil {
+			continue
+		}
+		first, err := parseGroup(digits, BucketSize)
+		if err != nil {
+			return err
+		}
+		f(first, *n.Subtree)
+	}
+	return nil
+}
+
+// dir loads the directory of a mailbox below mail/ or meta/; an empty one if it has none.
+func (s *Source) dir(ctx context.Context, branch string, name mail.Name) (*repo.Tree, error) {
+	t := &s.root
+	for _, step := range append([]string{branch}, boxPath(name)...) {
+		n := t.Find(step)
+		if n == nil || n.Type != repo.DirNode || n.Subtree == nil {
+			return &repo.Tree{}, nil
+		}
+		var err error
+		if t, err = s.repo.LoadTree(ctx, *n.Subtree); err != nil {
+			return nil, fmt.Errorf("directory of %s: %w", name, err)
+		}
+	}
+	return t, nil
+}
+
+// Entries reads what the snapshot knows of the messages in a bucket, ascending.
+// With only, just those of the ranges for which it is true.
+func (s *Source) Entries(ctx context.Context, b Bucket, only func(Slot) bool, in *Interner) ([]Entry, error) {
+	if b.Meta.IsNull() {
+		return nil, nil
+	}
+	t, err := s.repo.LoadTree(ctx, b.Meta)
+	if err != nil {
+		return nil, err
+	}
+	var entries []Entry
+	for i := range t.Nodes {
+		n := &t.Nodes[i]
+		digits, ok := strings.CutSuffix(n.Name, flagsExt)
+		if !ok {
+			continue
+		}
+		first, err := parseGroup(digits, RangeSize)
+		if err != nil || first.Bucket() != b.First {
+			return nil, fmt.Errorf("%.40q stands in the wrong bucket: the snapshot is damaged", n.Name)
+		}
+		if only != nil && !only(first) {
+			continue
+		}
+		text, err := s.content(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		from := len(entries)
+		if entries, err = ParseFlags(entries, text, first, in); err != nil {
+			return nil, err
+		}
+		text = nil
+		if ids := t.Find(digits + idsExt); ids != nil {
+			if text, err = s.content(ctx, ids); err != nil {
+				return nil, err
+			}
+		}
+		if err := ParseIDs(entries[from:], text, first); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+// Shard is the messages of 64 slots.
+type Shard struct {
+	bucket Slot
+	first  Slot
+	loaded bool
+	stored []Stored // ascending
+}
+
+// Holds reports whether slot of bucket b belongs into this shard.
+func (sh *Shard) Holds(b Bucket, slot Slot) bool {
+	return sh.loaded && sh.bucket == b.First && sh.first == slot.Shard()
+}
+
+// Find finds a message.
+func (sh *Shard) Find(slot Slot) (Stored, bool) {
+	i, ok := slices.BinarySearchFunc(sh.stored, slot, func(m Stored, s Slot) int {
+		switch {
+		case m.Slot < s:
+			return -1
+		case m.Slot > s:
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		return Stored{}, false
+	}
+	return sh.stored[i], true
+}
+
+// Shard loads the shard of a bucket that slot is in; it is empty if there is none.
+func (s *Source) Shard(ctx context.Context, b Bucket, slot Slot) (Shard, error) {
+	sh := Shard{bucket: b.First, first: slot.Shard(), loaded: true}
+	if b.Mail.IsNull() {
+		return sh, nil
+	}
+	t, err := s.repo.LoadTree(ctx, b.Mail)
+	if err != nil {
+		return sh, err
+	}
+	n := t.Find(sh.first.String())
+	if n == nil || n.Subtree == nil {
+		return sh, nil
+	}
+	if t, err = s.repo.LoadTree(ctx, *n.Subtree); err != nil {
+		return sh, err
+	}
+	sh.stored, err = storedIn(t, sh.first)
+	return sh, err
+}
+
+var errNotMessage = errors.New("is no message of this shard: the snapshot is damaged")
+
+// storedIn reads the messages of a shard's tree.
+func storedIn(t *repo.Tree, first Slot) ([]Stored, error) {
+	stored := make([]Stored, 0, len(t.Nodes))
+	for i := range t.Nodes {
+		n := &t.Nodes[i]
+		digits, ok := strings.CutSuffix(n.Name, messageExt)
+		slot, err := ParseSlot(digits)
+		if !ok || err != nil || n.Type != repo.FileNode || slot.Shard() != first {
+			return nil, fmt.Errorf("%.40q %w", n.Name, errNotMessage)
+		}
+		m := Stored{Slot: slot, Size: int64(n.Size), Content: n.Content}
+		if n.ModTime.Year() > 1 {
+			m.Date = n.ModTime
+		}
+		stored = append(stored, m)
+	}
+	return stored, nil
+}
+
+// epoch is the time of all nodes that have none of their own.
+var epoch = time.Unix(0, 0).UTC()
+
+const (
+	fileMode = 0o600
+	dirMode  = os.ModeDir | 0o700
+)
+
+func messageNode(m *Stored) repo.Node {
+	date := m.Date.UTC().Truncate(time.Second)
+	return repo.Node{Name: m.Slot.String() + messageExt, Type: repo.FileNode, Mode: fileMode,
+		ModTime: date, AccessTime: date, ChangeTime: date, Size: uint64(m.Size), Content: m.Content}
+}
+
+func fileNode(name string, size int, content []repo.ID) repo.Node {
+	return repo.Node{Name: name, Type: repo.FileNode, Mode: fileMode, ModTime: epoch, AccessTime: epoch, ChangeTime: epoch,
+		Size: uint64(size), Content: content}
+}
+
+func dirNode(name string, subtree repo.ID) repo.Node {
+	return repo.Node{Name: name, Type: repo.DirNode, Mode: dirMode, ModTime: epoch, AccessTime: epoch, ChangeTime: epoch,
+		Subtree: &subtree}
+}

@@ -1,0 +1,209 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"runtime"
+	"sync"
+
+	"roost/mail"
+	"roost/message"
+	"roost/repo"
+)
+
+const (
+	readAhead = 32      // messages that Fetch loads before they are asked for
+	readWhole = 1 << 20 // octets; a longer message is read blob by blob while it is consumed
+)
+
+// Fetch yields messages in the order of keys (mail.Source). Several are loaded
+// ahead, so that decryption and decompression use all cores.
+func (s *Source) Fetch(ctx context.Context, name mail.Name, keys []mail.Key, part mail.Part) iter.Seq2[mail.Fetched, error] {
+	return func(yield func(mail.Fetched, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+
+		queue := make(chan *loading, readAhead)
+		work := make(chan *loading, readAhead)
+		var broken error // why the list ended early; read after queue is closed
+		wg.Go(func() {
+			defer close(queue)
+			defer close(work)
+			broken = s.resolve(ctx, name, keys, func(l *loading) bool {
+				select {
+				case queue <- l:
+				case <-ctx.Done():
+					return false
+				}
+				work <- l
+				return true
+			})
+		})
+		for range runtime.GOMAXPROCS(0) {
+			wg.Go(func() {
+				for l := range work {
+					l.load(ctx, s, part)
+					close(l.done)
+				}
+			})
+		}
+		for l := range queue {
+			<-l.done
+			if l.err != nil {
+				if ctx.Err() != nil {
+					break
+				}
+				if !yield(mail.Fetched{Key: l.key}, &mail.Error{Op: "fetch", Mailbox: name, Key: l.key, Err: l.err}) {
+					return
+				}
+				continue
+			}
+			more := yield(mail.Fetched{Key: l.key, Body: l.body, Size: l.size}, nil)
+			if l.buf != nil {
+				buffers.Put(l.buf)
+			}
+			if !more {
+				return
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			yield(mail.Fetched{}, &mail.Error{Op: "fetch", Mailbox: name, Err: context.Cause(ctx)})
+		} else if broken != nil {
+			yield(mail.Fetched{}, &mail.Error{Op: "fetch", Mailbox: name, Err: broken})
+		}
+	}
+}
+
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// loading is one message on its way out of the repository.
+type loading struct {
+	key    mail.Key
+	stored Stored
+	done   chan struct{} // closed when what follows is set
+	err    error
+	body   io.Reader
+	size   int64
+	buf    *[]byte // to be given back; nil if body does not use one
+}
+
+// resolve calls f for each key, in order, with where its bytes are, until f
+// returns false. An error ends it: nothing is known of the keys that follow.
+func (s *Source) resolve(ctx context.Context, name mail.Name, keys []mail.Key, f func(*loading) bool) error {
+	buckets, err := s.Buckets(ctx, name)
+	if err != nil {
+		return err
+	}
+	byFirst := make(map[Slot]Bucket, len(buckets))
+	for _, b := range buckets {
+		byFirst[b.First] = b
+	}
+	var shard Shard
+	for _, key := range keys {
+		l := &loading{key: key, done: make(chan struct{})}
+		slot, err := ParseSlot(string(key))
+		b, ok := byFirst[slot.Bucket()]
+		switch {
+		case err != nil || !ok:
+			l.err = mail.ErrGone
+		default:
+			if !shard.Holds(b, slot) {
+				if shard, err = s.Shard(ctx, b, slot); err != nil {
+					l.err = err // the messages of other shards may well be readable
+					shard = Shard{}
+					break
+				}
+			}
+			if l.stored, ok = shard.Find(slot); !ok {
+				l.err = mail.ErrGone
+			}
+		}
+		if !f(l) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (l *loading) load(ctx context.Context, s *Source, part mail.Part) {
+	if l.err != nil {
+		return
+	}
+	r := &blobReader{ctx: ctx, repo: s.repo, rest: l.stored.Content}
+	switch {
+	case part == mail.Header:
+		var header []byte
+		if header, l.err = readHeader(r); l.err == nil {
+			l.body, l.size = bytes.NewReader(header), int64(len(header))
+		}
+	case l.stored.Size > readWhole:
+		l.body, l.size = r, l.stored.Size
+	default:
+		l.buf = buffers.Get().(*[]byte)
+		whole := (*l.buf)[:0]
+		for _, id := range l.stored.Content {
+			p, err := s.repo.LoadBlob(ctx, repo.DataBlob, id, nil)
+			if err != nil {
+				l.err = err
+				return
+			}
+			whole = append(whole, p...)
+		}
+		*l.buf = whole
+		l.body, l.size = bytes.NewReader(whole), int64(len(whole))
+		if l.size != l.stored.Size {
+			l.err = fmt.Errorf("has %d octets, the snapshot says %d: the snapshot is damaged", l.size, l.stored.Size)
+		}
+	}
+}
+
+// blobReader reads a message blob by blob.
+type blobReader struct {
+	ctx  context.Context // of the Fetch that made it, which outlives it
+	repo *repo.Repo
+	rest []repo.ID
+	blob []byte
+}
+
+func (r *blobReader) Read(p []byte) (int, error) {
+	for len(r.blob) == 0 {
+		if len(r.rest) == 0 {
+			return 0, io.EOF
+		}
+		var err error
+		if r.blob, err = r.repo.LoadBlob(r.ctx, repo.DataBlob, r.rest[0], nil); err != nil {
+			return 0, err
+		}
+		r.rest = r.rest[1:]
+	}
+	n := copy(p, r.blob)
+	r.blob = r.blob[n:]
+	return n, nil
+}
+
+// maxHeader bounds a header, in octets. What has no body within it is no header.
+const maxHeader = 64 << 20
+
+// readHeader reads from r as much as it takes to see where the header ends.
+func readHeader(r io.Reader) ([]byte, error) {
+	raw := make([]byte, 0, 16<<10)
+	for len(raw) < maxHeader {
+		if len(raw) == cap(raw) {
+			raw = append(raw, 0)[:len(raw)]
+		}
+		n, err := r.Read(raw[len(raw):cap(raw)])
+		raw = raw[:len(raw)+n]
+		if err != nil && err != io.EOF {
+			return nil, err
+		}
+		if header, body := message.Split(raw); len(body) > 0 || err == io.EOF {
+			return header, nil
+		}
+	}
+	return nil, fmt.Errorf("header is longer than %d octets", maxHeader)
+}
