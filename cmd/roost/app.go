@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"roost/config"
+	"roost/job"
+)
+
+// app is one run of the program: its surroundings and the global flags.
+type app struct {
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	getenv func(string) string
+	flags  globalFlags
+
+	connections int // of backup
+}
+
+type globalFlags struct {
+	config, repo, passwordFile, passwordCommand string
+	json, quiet, noColor, yes                   bool
+	verbose                                     int
+}
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) *app {
+	return &app{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv}
+}
+
+// run runs the command that args are and returns the exit code.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if cause := context.Cause(ctx); cause != nil && err != nil && exitCode(err) != 128 {
+		if sig := (interrupted{}); errors.As(cause, &sig) && !errors.As(err, &sig) {
+			err = fmt.Errorf("%w (%w)", sig, err)
+		}
+	}
+	code := exitCode(err)
+	var told said
+	if err != nil && !errors.As(err, &told) {
+		a.complain(err, code)
+	}
+	return code
+}
+
+// complain tells the user of an error, and on a line of its own what to do.
+func (a *app) complain(err error, code int) {
+	hint := hintFor(err)
+	if a.flags.json {
+		a.jsonTo(a.stderr, "exit_error", struct {
+			Code    int    `json:"code"`
+			Message string `json:"message"`
+			Hint    string `json:"hint,omitempty"`
+		}{code, err.Error(), hint})
+		return
+	}
+	fmt.Fprintf(a.stderr, "roost: %s\n", printable(err.Error()))
+	if hint != "" {
+		fmt.Fprintf(a.stderr, "hint: %s\n", printable(hint))
+	}
+}
+
+// note tells the user of something that is no error.
+func (a *app) note(format string, args ...any) {
+	if a.flags.quiet {
+		return
+	}
+	text := fmt.Sprintf(format, args...)
+	if a.flags.json {
+		a.jsonTo(a.stderr, "note", struct {
+			Message string `json:"message"`
+		}{text})
+		return
+	}
+	fmt.Fprintf(a.stderr, "%s\n", printable(text))
+}
+
+// root is the command without a verb, with all verbs below it.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "roost",
+		Short: "Back up, restore and look through mailboxes",
+		Long: `roost copies mail between places without losing any: it backs up accounts
+(IMAP, Maildir, mbox, .eml) into a restic repository, restores them, and shows
+what is in it. Every run ends with a ledger that must balance.
+
+Without any configuration, a repository is made in your data directory, with a
+generated key. roost demo shows all of this on a sample account.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			err := fmt.Errorf("unknown command %q", args[0])
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				return usageError{hinted{err, "did you mean " + strings.Join(near, " or ") + "?"}}
+			}
+			return usageError{err}
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.CompletionOptions.DisableDefaultCmd = true
+
+	f := root.PersistentFlags()
+	f.StringVarP(&a.flags.config, "config", "c", "", "read this configuration `file` and no other")
+	f.StringVarP(&a.flags.repo, "repo", "r", "", "the `directory` of the repository")
+	f.StringVar(&a.flags.passwordFile, "password-file", "", "`file` that holds the repository's password")
+	f.StringVar(&a.flags.passwordCommand, "password-command", "", "`command` that prints the repository's password")
+	f.BoolVar(&a.flags.json, "json", false, "print JSON, one object a line")
+	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "no progress and no notes, only results and errors")
+	f.CountVarP(&a.flags.verbose, "verbose", "v", "say more; twice says even more")
+	f.BoolVar(&a.flags.noColor, "no-color", false, "no colours; so does NO_COLOR")
+	f.BoolVar(&a.flags.yes, "yes", false, "take the answer to all questions to be yes")
+
+	root.AddCommand(a.initCommand(), a.backupCommand(), a.restoreCommand(), a.snapshotsCommand(), a.lsCommand(),
+		a.catCommand(), a.statsCommand(), a.indexCommand(), a.diffCommand(), a.ledgerCommand(), a.checkCommand(),
+		a.problemsCommand(), a.accountCommand(), a.configCommand(), a.demoCommand(), a.generateCommand(), a.versionCommand())
+	return root
+}
+
+// args wraps a check of cobra's so that its error is one of usage.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usagef("%s: %w; usage: %s", cmd.CommandPath(), err, cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+// env loads the configuration with the global flags over it.
+func (a *app) env() (*job.Env, error) {
+	cfg, err := config.Load(config.Options{File: a.flags.config, Getenv: a.getenv})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range []struct{ flag, key, text string }{
+		{"--repo", "repository.location", a.flags.repo},
+		{"--password-file", "repository.password_file", a.flags.passwordFile},
+		{"--password-command", "repository.password_command", a.flags.passwordCommand},
+	} {
+		if f.text == "" {
+			continue
+		}
+		if err := cfg.Set(f.key, f.text, f.flag); err != nil {
+			return nil, err
+		}
+	}
+	if a.flags.passwordFile != "" && a.flags.passwordCommand != "" {
+		return nil, usagef("--password-file and --password-command exclude each other")
+	}
+	for _, n := range cfg.Notes() {
+		a.note("%s", n)
+	}
+	env := &job.Env{Config: cfg, Paths: config.PathsOf(a.getenv), Program: "roost " + version()}
+	env.Ask = config.Asker{Getenv: a.getenv, Stderr: a.stderr, Note: func(n string) { a.note("%s", n) }}
+	if a.terminal(a.stdin) {
+		env.Ask.Prompt = a.prompt
+	}
+	return env, nil
+}
+
+// open loads the configuration and opens the repository.
+func (a *app) open(ctx context.Context) (*job.Env, *job.Repository, error) {
+	env, err := a.env()
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := env.OpenRepository(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return env, r, nil
+}
+
+// prompt asks for a secret on the terminal.
+func (a *app) prompt(_ context.Context, label string) ([]byte, error) {
+	fmt.Fprintf(a.stderr, "password of %s: ", printable(label))
+	defer fmt.Fprintln(a.stderr)
+	return term.ReadPassword(int(a.stdin.(*os.File).Fd()))
+}
+
+// terminal tells whether one of the three streams is a terminal.
+func (a *app) terminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) generateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "generate",
+		Short: "Write man pages and completions",
+		Long:  "Generate writes the manual and shell completions, from the same texts as --help.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q of roost generate", args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	man := &cobra.Command{
+		Use:     "man DIRECTORY",
+		Short:   "Write a man page for each command",
+		Long:    "Man writes a page for each command into a directory: roost.1, roost-backup.1 and so on.",
+		Example: "  roost generate man /usr/local/share/man/man1",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n, err := writeManual(cmd.Root(), args[0])
+			if err != nil {
+				return err
+			}
+			a.printf("wrote %s to %s\n", count(int64(n), "page"), printable(args[0]))
+			return a.json("summary", map[string]any{"pages": n, "directory": args[0]})
+		},
+	}
+	completion := &cobra.Command{
+		Use:       "completion bash | zsh | fish | powershell",
+		Short:     "Print the completions for a shell",
+		Long:      "Completion prints a script that completes commands and flags.",
+		Example:   "  roost generate completion bash >/etc/bash_completion.d/roost",
+		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
+		Args:      args(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch args[0] {
+			case "bash":
+				return cmd.Root().GenBashCompletionV2(a.stdout, true)
+			case "zsh":
+				return cmd.Root().GenZshCompletion(a.stdout)
+			case "fish":
+				return cmd.Root().GenFishCompletion(a.stdout, true)
+			default:
+				return cmd.Root().GenPowerShellCompletionWithDesc(a.stdout)
+			}
+		},
+	}
+	cmd.AddCommand(man, completion)
+	return cmd
+}
+
+// writeManual writes a page for cmd and each command below it.
+func writeManual(cmd *cobra.Command, dir string) (pages int, err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return 0, fmt.Errorf("write man pages: %w", err)
+	}
+	var page bytes.Buffer
+	manPage(&page, cmd)
+	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
+	if err := os.WriteFile(filepath.Join(dir, name), page.Bytes(), 0o644); err != nil {
+		return 0, fmt.Errorf("write man pages: %w", err)
+	}
+	pages = 1
+	for _, sub := range cmd.Commands() {
+		if sub.Name() == "help" || sub.Hidden {
+			continue
+		}
+		n, err := writeManual(sub, dir)
+		if err != nil {
+			return pages, err
+		}
+		pages += n
+	}
+	return pages, nil
+}
+
+// manPage writes the page of one command in man(7)'s language.
+func manPage(w io.Writer, cmd *cobra.Command) {
+	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
+	fmt.Fprintf(w, ".TH %s 1 \"\" \"roost %s\" \"User Commands\"\n", strings.ToUpper(name), version())
+	fmt.Fprintf(w, ".SH NAME\n%s \\- %s\n", name, roff(cmd.Short))
+	fmt.Fprintf(w, ".SH SYNOPSIS\n.B %s\n", roff(cmd.UseLine()))
+	io.WriteString(w, ".SH DESCRIPTION\n")
+	for paragraph := range strings.SplitSeq(strings.TrimSpace(cmd.Long), "\n\n") {
+		fmt.Fprintf(w, ".PP\n%s\n", roff(paragraph))
+	}
+	verbatim := func(title, text string) {
+		if text = strings.Trim(text, "\n"); text != "" {
+			fmt.Fprintf(w, ".SH %s\n.nf\n%s\n.fi\n", title, roff(text))
+		}
+	}
+	var commands strings.Builder
+	for _, sub := range cmd.Commands() {
+		if sub.Name() != "help" && !sub.Hidden {
+			fmt.Fprintf(&commands, "%-12s %s\n", sub.Name(), sub.Short)
+		}
+	}
+	verbatim("COMMANDS", commands.String())
+	verbatim("OPTIONS", cmd.LocalNonPersistentFlags().FlagUsages())
+	global := cmd.Root().PersistentFlags().FlagUsages()
+	verbatim("GLOBAL OPTIONS", global)
+	verbatim("EXAMPLES", cmd.Example)
+	io.WriteString(w, ".SH EXIT STATUS\n")
+	for i := len(exitTable) - 1; i >= 0; i-- {
+		fmt.Fprintf(w, ".TP\n.B %d\n%s\n", exitTable[i].code, roff(exitTable[i].meaning))
+	}
+	verbatim("ENVIRONMENT", environment)
+	verbatim("FILES", files)
+}
+
+// environment is a section of the manual.
+const environment = `ROOST_CONFIG                     read this configuration file and no other
+ROOST_REPOSITORY                 as --repo; else RESTIC_REPOSITORY
+ROOST_PASSWORD, _FILE, _COMMAND  the repository's password; else RESTIC_PASSWORD and so on
+ROOST_STORE_PASSWORD, _FILE      the password of a store given with --from or --to
+ROOST_WORKERS, ROOST_CONNECTIONS as --workers and --connections
+ROOST_FOLDERS, ROOST_EXCLUDE     masks, between commas; ROOST_SINCE and so on as the flags
+ROOST_PROGRESS_FPS               lines of progress a second
+NO_COLOR                         as --no-color`
+
+// files is a section of the manual.
+const files = `/etc/roost/config.toml           the configuration of the system, with conf.d beside it
+~/.config/roost/config.toml      that of the user, with conf.d beside it
+~/.config/roost/repository.key   the generated key of the default repository
+~/.local/share/roost/repository  the default repository`
+
+// roff is text that roff prints as it is.
+func roff(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(line)
+		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
+			line = `\&` + line
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}

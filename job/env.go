@@ -1,0 +1,43 @@
+package job
+
+import (
+	"context"
+	"time"
+
+	"roost/config"
+	"roost/mail"
+	"roost/store"
+)
+
+// Env is what every job needs to know.
+type Env struct {
+	Config  *config.Config
+	Paths   config.Paths     // where the default repository and its key file are
+	Ask     config.Asker     // how secrets are read
+	Now     func() time.Time // default: time.Now
+	Program string           // recorded in snapshots, as in "roost 1.2.3"
+}
+
+func (e *Env) now() time.Time {
+	if e.Now == nil {
+		return time.Now()
+	}
+	return e.Now()
+}
+
+// OpenStore opens an account's store.
+func (e *Env) OpenStore(ctx context.Context, a *Account) (mail.Store, error) {
+	return store.Open(ctx, a.Store, store.Options{
+		Connections: a.Connections,
+		Password: func(ctx context.Context) (string, error) {
+			return a.Secret.Read(ctx, "the account "+a.Name, e.Ask)
+		},
+	})
+}
+
+// RepositoryPlace is where the repository is, and the generated key file that
+// opens it, "" if its password is configured otherwise. It looks at nothing.
+func (e *Env) RepositoryPlace() (location, keyFile string, err error) {
+	p, err := e.place()
+	return p.dir, p.keyFile, err
+}

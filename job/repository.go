@@ -1,0 +1,180 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"roost/blob"
+	"roost/config"
+	"roost/repo"
+)
+
+// Repository is an open repository, and where it is.
+type Repository struct {
+	*repo.Repo
+	Location string // the directory
+	KeyFile  string // the generated key file that opens it; "": it has a password of the user's
+	Made     bool   // it was made just now
+
+	close func() error
+}
+
+// Close lets go of it.
+func (r *Repository) Close() error { return r.close() }
+
+// place is where the repository is and how it opens.
+type place struct {
+	dir     string
+	keyFile string // of the default repository without a configured password
+}
+
+func (e *Env) place() (place, error) {
+	dir, err := LocalDir(e.Config.Repository.Location)
+	if err != nil {
+		return place{}, err
+	}
+	p := place{dir: dir}
+	if p.dir == "" {
+		if e.Paths.Data == "" || e.Paths.Config == "" {
+			return p, &config.Error{Key: "repository.location", Reason: "it is not set, and neither is HOME", Hint: "name a directory with --repo"}
+		}
+		p.dir = e.Paths.Repository()
+	}
+	if e.Config.Repository.Secret.IsZero() && e.Paths.Config != "" && p.dir == e.Paths.Repository() {
+		p.keyFile = e.Paths.KeyFile()
+	}
+	return p, nil
+}
+
+// remote matches the locations of restic that are no directories.
+var remote = regexp.MustCompile(`^(sftp|rest|s3|b2|azure|gs|swift|rclone|https?):`)
+
+// LocalDir is the directory that the location of a repository means; "" for "".
+// restic's "local:" may stand in front.
+func LocalDir(location string) (string, error) {
+	if kind := remote.FindStringSubmatch(location); kind != nil {
+		// The rest of the location may hold a password.
+		return "", &config.Error{Key: "repository.location", Reason: fmt.Sprintf("repositories over %q are not supported", kind[1]),
+			Hint: "use a directory; restic copy and rclone take it elsewhere"}
+	}
+	return strings.TrimPrefix(location, "local:"), nil
+}
+
+// OpenRepository opens the configured repository. With repo.ErrNoRepository
+// there is none; MakeRepository makes one.
+func (e *Env) OpenRepository(ctx context.Context) (*Repository, error) {
+	p, err := e.place()
+	if err != nil {
+		return nil, err
+	}
+	bucket := blob.NewLocal(p.dir, blob.LocalOptions{})
+	// Whether there is one at all is asked first: a missing repository must not
+	// be reported as a missing password.
+	_, err = bucket.Stat(ctx, blob.Handle{Kind: blob.Config})
+	if errors.Is(err, blob.ErrNotExist) {
+		return nil, fmt.Errorf("open repository %s: %w", p.dir, repo.ErrNoRepository)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open repository %s: %w", p.dir, err)
+	}
+	password, err := e.password(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	r, err := repo.Open(ctx, bucket, password)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.dir, err)
+	}
+	return &Repository{Repo: r, Location: p.dir, KeyFile: p.keyFile, close: bucket.Close}, nil
+}
+
+// MakeRepository makes the configured repository; for the default one without a
+// configured password also its key file. repo.ErrExists if it is there.
+func (e *Env) MakeRepository(ctx context.Context) (*Repository, error) {
+	p, err := e.place()
+	if err != nil {
+		return nil, err
+	}
+	bucket := blob.NewLocal(p.dir, blob.LocalOptions{})
+	if _, err := bucket.Stat(ctx, blob.Handle{Kind: blob.Config}); err == nil {
+		return nil, fmt.Errorf("make repository %s: %w", p.dir, repo.ErrExists)
+	}
+	var options repo.InitOptions
+	var password repo.Password
+	if p.keyFile != "" {
+		if _, err := config.MakeKeyFile(p.keyFile); err != nil {
+			return nil, err
+		}
+		options.KDF = repo.CheapKDF
+		password, err = e.password(ctx, p)
+	} else {
+		password, err = e.newPassword(ctx, p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := bucket.Create(); err != nil {
+		return nil, fmt.Errorf("make repository %s: %w", p.dir, err)
+	}
+	r, err := repo.Init(ctx, bucket, password, options)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.dir, err)
+	}
+	return &Repository{Repo: r, Location: p.dir, KeyFile: p.keyFile, Made: true, close: bucket.Close}, nil
+}
+
+// OpenOrMake opens the repository; the default one, with nothing configured, is
+// made if it is not there.
+func (e *Env) OpenOrMake(ctx context.Context) (*Repository, error) {
+	r, err := e.OpenRepository(ctx)
+	if errors.Is(err, repo.ErrNoRepository) {
+		if p, placeErr := e.place(); placeErr == nil && p.keyFile != "" {
+			return e.MakeRepository(ctx)
+		}
+	}
+	return r, err
+}
+
+func (e *Env) secret(p place) config.Secret {
+	switch s := e.Config.Repository.Secret; {
+	case p.keyFile != "":
+		return config.Secret{File: p.keyFile}
+	case s.IsZero() && e.Ask.Prompt != nil:
+		return config.Secret{Prompt: true}
+	default:
+		return s
+	}
+}
+
+// password reads the repository's password. Blanks at either end are cut off,
+// as restic does with what files and commands hold.
+func (e *Env) password(ctx context.Context, p place) (repo.Password, error) {
+	text, err := e.secret(p).Read(ctx, "the repository "+p.dir, e.Ask)
+	if err != nil {
+		return repo.Password{}, err
+	}
+	return repo.NewPassword(strings.TrimSpace(text)), nil
+}
+
+// newPassword reads it for a new repository; what is typed is asked for twice.
+func (e *Env) newPassword(ctx context.Context, p place) (repo.Password, error) {
+	s := e.secret(p)
+	if !s.Prompt {
+		return e.password(ctx, p)
+	}
+	first, err := s.Read(ctx, "the new repository "+p.dir, e.Ask)
+	if err != nil {
+		return repo.Password{}, err
+	}
+	again, err := s.Read(ctx, "the new repository again", e.Ask)
+	if err != nil {
+		return repo.Password{}, err
+	}
+	if first != again {
+		return repo.Password{}, errors.New("the two passwords differ")
+	}
+	return repo.NewPassword(strings.TrimSpace(first)), nil
+}

@@ -1,0 +1,105 @@
+package job
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"roost/config"
+	"roost/repo"
+)
+
+func TestFind(t *testing.T) {
+	w := newWorld(t)
+	first, second := w.backup("alice"), w.backup("alice")
+	find := func(spec string, at time.Time) (repo.ID, error) {
+		sn, err := w.repo.Find(t.Context(), spec, at)
+		if err != nil {
+			return repo.ID{}, err
+		}
+		return sn.ID, nil
+	}
+	if got, err := find("latest", time.Time{}); got != second.ID || err != nil {
+		t.Errorf("latest of one account = %v, %v, want %v", got, err, second.ID)
+	}
+	third := w.backup("bob: the builder")
+	tests := []struct {
+		name, spec string
+		at         time.Time
+		want       repo.ID
+		wantErr    error
+	}{
+		{"latest of an account", "latest:alice", time.Time{}, second.ID, nil},
+		{"name with a colon", "latest:bob: the builder", time.Time{}, third.ID, nil},
+		{"at a time", "latest:alice", first.Time.Add(time.Minute), first.ID, nil},
+		{"at the very time", "latest:alice", first.Time, first.ID, nil},
+		{"too early", "latest:alice", first.Time.Add(-time.Minute), repo.ID{}, repo.ErrNoSnapshot},
+		{"latest of two accounts", "latest", time.Time{}, repo.ID{}, ErrWhichSnapshot},
+		{"unknown account", "latest:carol", time.Time{}, repo.ID{}, repo.ErrNoSnapshot},
+		{"beginning of an ID", first.ID.String()[:12], time.Time{}, first.ID, nil},
+		{"no ID", "xyz", time.Time{}, repo.ID{}, repo.ErrNoSnapshot},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := find(tt.spec, tt.at)
+			if got != tt.want || !errors.Is(err, tt.wantErr) {
+				t.Errorf("Find(%q, %v) = %v, %v, want %v, %v", tt.spec, tt.at, got, err, tt.want, tt.wantErr)
+			}
+		})
+	}
+	latest, err := w.repo.Latest(t.Context())
+	if err != nil || len(latest) != 2 || latest[0].ID != second.ID || latest[1].ID != third.ID {
+		t.Errorf("Latest = %v, %v", latest, err)
+	}
+}
+
+// With nothing configured the default repository is made once, with a key file
+// closed to others; what the user named is never made by the way.
+func TestOpenOrMake(t *testing.T) {
+	env := environment(t, "")
+	r, err := env.OpenOrMake(t.Context())
+	if err != nil || !r.Made || r.KeyFile == "" {
+		t.Fatalf("OpenOrMake = %+v, %v", r, err)
+	}
+	if info, err := os.Stat(r.KeyFile); err != nil || info.Mode().Perm()&0o077 != 0 {
+		t.Errorf("key file: %v, %v", info, err)
+	}
+	again, err := env.OpenOrMake(t.Context())
+	if err != nil || again.Made || again.ID() != r.ID() {
+		t.Errorf("OpenOrMake again = %+v, %v", again, err)
+	}
+	if _, err := env.MakeRepository(t.Context()); !errors.Is(err, repo.ErrExists) {
+		t.Errorf("MakeRepository again = %v, want ErrExists", err)
+	}
+
+	named := environment(t, "[repository]\nlocation = \""+t.TempDir()+"\"\npassword_env = \"PW\"\n")
+	named.Ask = config.Asker{Getenv: func(string) string { return " s3cret " }}
+	if _, err := named.OpenOrMake(t.Context()); !errors.Is(err, repo.ErrNoRepository) {
+		t.Errorf("OpenOrMake of a named repository = %v, want ErrNoRepository", err)
+	}
+	if _, err := named.MakeRepository(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	named.Ask.Getenv = func(string) string { return "s3cret" } // blanks at the ends do not count, as for restic
+	if _, err := named.OpenRepository(t.Context()); err != nil {
+		t.Errorf("OpenRepository = %v", err)
+	}
+	named.Ask.Getenv = func(string) string { return "other" }
+	if _, err := named.OpenRepository(t.Context()); !errors.Is(err, repo.ErrWrongPassword) {
+		t.Errorf("OpenRepository with a wrong password = %v", err)
+	}
+}
+
+func TestRemoteRepositoriesAreRefused(t *testing.T) {
+	for _, location := range []string{"sftp:alice@host:/srv", "s3:https://key:s3cret@host/bucket", "rest:http://host"} {
+		_, err := LocalDir(location)
+		var e *config.Error
+		if !errors.As(err, &e) || e.Hint == "" {
+			t.Errorf("LocalDir(%q) = %v", location, err)
+		}
+	}
+	if dir, err := LocalDir("local:/srv/mail"); dir != "/srv/mail" || err != nil {
+		t.Errorf("LocalDir(local:/srv/mail) = %q, %v", dir, err)
+	}
+}
