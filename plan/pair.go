@@ -1,6 +1,10 @@
 package plan
 
-import "roost/mail"
+import (
+	"slices"
+
+	"roost/mail"
+)
 
 // Print is the digest of all the bytes of a message, with line ends evened out.
 // Equal prints are equal messages. The zero value is no print.
@@ -59,22 +63,31 @@ func (p *pairing) identify() Ask {
 	}
 	p.taken = make([]bool, len(p.b.Messages))
 
-	// What a replacement cut short left behind is paired last: its successor
-	// may be there.
-	if ask := p.among(func(m *mail.Message) bool { return !m.Flags.Has(Replaced) }); !ask.Empty() {
-		return ask
+	marked := func(m *mail.Message) bool { return m.Flags.Has(Replaced) }
+	unmarked := func(m *mail.Message) bool { return !marked(m) }
+	if slices.ContainsFunc(p.b.Messages, func(m mail.Message) bool { return marked(&m) }) {
+		// A replacement was cut short. If the new copy is there, with the date of
+		// the source, that is the mate. If not, the old one is: just any other
+		// copy would leave the old one over, as if it had been replaced.
+		if ask := p.among(unmarked, true); !ask.Empty() {
+			return ask
+		}
+		if ask := p.among(marked, false); !ask.Empty() {
+			return ask
+		}
 	}
-	return p.among(func(m *mail.Message) bool { return m.Flags.Has(Replaced) })
+	return p.among(unmarked, false)
 }
 
-// among pairs messages of a that have no mate yet with those of b that fit.
-func (p *pairing) among(fits func(*mail.Message) bool) Ask {
+// among pairs messages of a that have no mate yet with those of b that fit; if
+// dated, only those that agree in date.
+func (p *pairing) among(fits func(*mail.Message) bool, dated bool) Ask {
 	as, bs := p.free(fits)
 	if len(as) == 0 || len(bs) == 0 {
 		return Ask{}
 	}
 	if p.rules.SameStore {
-		matchAll(p, as, bs, func(s *Side, i int32) (string, bool) {
+		matchAll(p, as, bs, dated, func(s *Side, i int32) (string, bool) {
 			guid := s.Messages[i].GUID
 			return guid, guid != ""
 		})
@@ -83,7 +96,7 @@ func (p *pairing) among(fits func(*mail.Message) bool) Ask {
 	if ask := askPrints(p.a, p.b, as, bs); !ask.Empty() {
 		return ask
 	}
-	matchAll(p, as, bs, func(s *Side, i int32) (Print, bool) {
+	matchAll(p, as, bs, dated, func(s *Side, i int32) (Print, bool) {
 		k := s.known(i)
 		return k.Print, k.Print != Print{}
 	})
@@ -153,8 +166,9 @@ func shared(s *Side, list []int32, o *Side, others []int32) []int32 {
 	return out
 }
 
-// matchAll pairs messages with the same identity, the best fitting first.
-func matchAll[K comparable](p *pairing, as, bs []int32, identity func(*Side, int32) (K, bool)) {
+// matchAll pairs messages with the same identity, the best fitting first; if
+// onlyDated, those of another date not at all.
+func matchAll[K comparable](p *pairing, as, bs []int32, onlyDated bool, identity func(*Side, int32) (K, bool)) {
 	type dated struct {
 		id   K
 		date int64
@@ -176,7 +190,9 @@ func matchAll[K comparable](p *pairing, as, bs []int32, identity func(*Side, int
 		return exact{d, flags}, ok
 	})
 	match(p, as, bs, date)
-	match(p, as, bs, identity)
+	if !onlyDated {
+		match(p, as, bs, identity)
+	}
 }
 
 // match pairs those of as and bs that are still free and have the same key,

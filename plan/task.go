@@ -130,7 +130,7 @@ func (t *Task) reflag(p Pair) (add, remove mail.Flags) {
 }
 
 // leftovers are the messages of b that carry Replaced, have no mate, and equal a
-// message that has another one.
+// message whose mate is its new copy.
 func (p *pairing) leftovers() ([]int32, Ask) {
 	var marked []int32
 	for i, taken := range p.taken {
@@ -144,7 +144,11 @@ func (p *pairing) leftovers() ([]int32, Ask) {
 	var paired []int32
 	guids := make(map[string]bool)
 	for i, mate := range p.mate {
-		if mate >= 0 {
+		if mate < 0 {
+			continue
+		}
+		a, b := &p.a.Messages[i], &p.b.Messages[mate]
+		if !b.Flags.Has(Replaced) && a.InternalDate.Equal(b.InternalDate) {
 			paired = append(paired, int32(i))
 			guids[p.a.Messages[i].GUID] = p.rules.SameStore
 		}
