@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"slices"
 	"strings"
 )
 
@@ -86,7 +87,7 @@ func (p *Printer) Write(b []byte) (int, error) {
 		piece := rest[:min(len(rest), lineBuffer)]
 		rest = rest[len(piece):]
 		if p.ends.bareLF(piece) >= 0 {
-			p.out = p.ends.toCRLF(p.out[:0], piece)
+			p.out = p.ends.toCRLF(slices.Grow(p.out[:0], len(piece)+len(piece)/16), piece)
 			piece = p.out
 		} else {
 			p.ends.cr = piece[len(piece)-1] == '\r'
