@@ -65,7 +65,7 @@ func (s *Source) Fetch(ctx context.Context, name mail.Name, keys []mail.Key, par
 			}
 			more := yield(mail.Fetched{Key: l.key, Body: l.body, Size: l.size}, nil)
 			if l.buf != nil {
-				buffers.Put(l.buf)
+				s.buffers.Put(l.buf)
 			}
 			if !more {
 				return
@@ -78,8 +78,6 @@ func (s *Source) Fetch(ctx context.Context, name mail.Name, keys []mail.Key, par
 		}
 	}
 }
-
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // loading is one message on its way out of the repository.
 type loading struct {
@@ -144,7 +142,9 @@ func (l *loading) load(ctx context.Context, s *Source, part mail.Part) {
 	case l.stored.Size > readWhole:
 		l.body, l.size = r, l.stored.Size
 	default:
-		l.buf = buffers.Get().(*[]byte)
+		if l.buf, _ = s.buffers.Get().(*[]byte); l.buf == nil {
+			l.buf = new([]byte)
+		}
 		whole := (*l.buf)[:0]
 		for _, id := range l.stored.Content {
 			p, err := s.repo.LoadBlob(ctx, repo.DataBlob, id, nil)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"roost/mail"
@@ -26,6 +27,7 @@ type Source struct {
 	boxes    []Box // sorted by name
 	problems []Problem
 	root     repo.Tree // the account's directory
+	buffers  sync.Pool // of *[]byte, for messages on their way out
 }
 
 // Open opens the snapshot that sn describes. It is ErrNotMail if that was not
