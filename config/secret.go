@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // Secret says where a password is; at most one of the five. It never holds
@@ -155,29 +156,44 @@ func readSecretFile(file string, note func(string)) ([]byte, error) {
 // runSecret runs the program and takes what it prints. Its standard input is the
 // process's, so that it can ask for a passphrase.
 func runSecret(ctx context.Context, argv []string, stderr io.Writer) ([]byte, error) {
+	var secret limited
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Stdin, cmd.Stderr = os.Stdin, stderr
-	pipe, err := cmd.StdoutPipe()
-	if err != nil {
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, &secret, stderr
+	cmd.WaitDelay = time.Second // for children of its own that keep its output open
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case secret.overflow:
+		return nil, errTooLarge
+	case err != nil:
 		return nil, fmt.Errorf("run %s: %w", argv[0], err)
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("run %s: %w", argv[0], err)
+	return secret.bytes, nil
+}
+
+var errTooLarge = fmt.Errorf("it is larger than %d octets", maxSecret)
+
+// limited takes no more than a secret can have. It embeds no bytes.Buffer, whose
+// ReadFrom would take everything.
+type limited struct {
+	bytes    []byte
+	overflow bool
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if len(l.bytes)+len(p) > maxSecret {
+		l.overflow = true
+		return 0, errTooLarge
 	}
-	secret, readErr := readLimited(pipe)
-	if readErr != nil {
-		cmd.Process.Kill()
-	}
-	if err := cmd.Wait(); err != nil && readErr == nil {
-		return nil, fmt.Errorf("run %s: %w", argv[0], err)
-	}
-	return secret, readErr
+	l.bytes = append(l.bytes, p...)
+	return len(p), nil
 }
 
 func readLimited(r io.Reader) ([]byte, error) {
 	secret, err := io.ReadAll(io.LimitReader(r, maxSecret+1))
 	if err == nil && len(secret) > maxSecret {
-		err = fmt.Errorf("it is larger than %d octets", maxSecret)
+		err = errTooLarge
 	}
 	return secret, err
 }

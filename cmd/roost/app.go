@@ -41,10 +41,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if cause := context.Cause(ctx); cause != nil && err != nil && exitCode(err) != 128 {
-		if sig := (interrupted{}); errors.As(cause, &sig) && !errors.As(err, &sig) {
-			err = fmt.Errorf("%w (%w)", sig, err)
-		}
+	if sig := (interrupted{}); err != nil && errors.As(context.Cause(ctx), &sig) && !errors.As(err, &sig) {
+		err = fmt.Errorf("%w (%w)", sig, err)
 	}
 	code := exitCode(err)
 	var told said

@@ -45,8 +45,8 @@ func (a *app) printf(format string, args ...any) {
 	}
 }
 
-// table prints rows in columns, the first as its head, unless --json. Cells
-// that begin with "\r" are set flush right.
+// table prints rows in columns, the first as its head, unless --json. Numbers
+// are set flush right.
 func (a *app) table(rows [][]string) {
 	if a.flags.json {
 		return
@@ -111,7 +111,7 @@ func cell(s string) string {
 	return s
 }
 
-// csvTo prints rows as CSV (RFC 4180 but for line ends, which are LF).
+// csvWriter writes CSV to the results (RFC 4180, but for line ends, which are LF).
 func (a *app) csvWriter() *csv.Writer { return csv.NewWriter(a.stdout) }
 
 // count writes n of a thing: "1 message", "182,334 messages". The plural is
@@ -145,7 +145,7 @@ func octets(n int64) string {
 		return fmt.Sprintf("%d B", n)
 	}
 	f, unit := float64(n)/1000, 0
-	for f >= 999.5 && unit < 4 {
+	for f >= 999.95 && unit < 4 {
 		f /= 1000
 		unit++
 	}
