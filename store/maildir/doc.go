@@ -1,0 +1,21 @@
+// Package maildir is a mail.Store over Maildir++ and over Maildirs in a tree of
+// directories, as Dovecot, Courier, mbsync and plain tools write them. It may
+// be used beside them while they run.
+//
+// The rules:
+//
+//   - Reading never writes: no lock, no rename from new to cur, no number given.
+//   - A message's key is its file name up to the ":" (its base name), which
+//     flag changes and UIDs given later leave alone. Its GUID is the same, as
+//     for Dovecot, or what dovecot-uidlist says after G.
+//   - UIDs are those of dovecot-uidlist, courierimapuiddb or mbsync. A file that
+//     no record names has UID 0 until Dovecot has given it one. Without such a
+//     list there are no UIDs, and none are made, unless Number asks for it.
+//   - Bytes are those of the file. What Dovecot compressed is decompressed.
+//   - Who adds to dovecot-uidlist or dovecot-keywords holds
+//     dovecot-uidlist.lock, as Dovecot does. Renaming a file to change its flags
+//     and removing it need no lock; who finds a file gone looks for its base
+//     name under another name.
+//   - dovecot.index files are Dovecot's alone. It brings them up to date by what
+//     it sees in cur, new and dovecot-uidlist.
+package maildir
