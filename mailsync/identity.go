@@ -85,7 +85,8 @@ func (k *knower) read(ctx context.Context, list []int32, part mail.Part) ([]int3
 	var headless []int32
 	failures, err := fetch(ctx, k.source, k.name, keys, part, func(f mail.Fetched) error {
 		var p message.Printer
-		if _, err := io.CopyBuffer(&p, f.Body, k.buffer); err != nil {
+		// The body's own WriteTo, which a file has, would make a buffer for each.
+		if _, err := io.CopyBuffer(&p, struct{ io.Reader }{f.Body}, k.buffer); err != nil {
 			return err
 		}
 		known := &k.side.Known[index[f.Key]]
