@@ -162,6 +162,17 @@ func (w *Writer) LiteralHead(n int64) *Writer {
 // *SourceError and the connection must be closed. More than n octets are not read.
 func (w *Writer) Literal(n int64, src io.Reader) *Writer {
 	w.LiteralHead(n)
+	return w.body(n, src)
+}
+
+// Literal8 is Literal for octets that may be NUL (BINARY, RFC 3516).
+func (w *Writer) Literal8(n int64, src io.Reader) *Writer {
+	w.Raw("~")
+	return w.Literal(n, src)
+}
+
+// body writes the octets of a literal.
+func (w *Writer) body(n int64, src io.Reader) *Writer {
 	for w.err == nil && n > 0 {
 		if len(w.buf) == cap(w.buf) {
 			w.flush()
