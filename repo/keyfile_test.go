@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"roost/blob"
@@ -113,74 +110,6 @@ func TestCalibrate(t *testing.T) {
 	kdf := calibrate()
 	if kdf.N < minScryptN || kdf.N&(kdf.N-1) != 0 || kdf.R != 8 || kdf.P < 1 || 128*kdf.N*kdf.R > 60<<20 {
 		t.Errorf("calibrate() = %+v", kdf)
-	}
-}
-
-func TestPasswordFromEnv(t *testing.T) {
-	dir := t.TempDir()
-	file := func(name, body string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	for _, c := range []struct {
-		name string
-		env  map[string]string
-		want string // "" for an error
-	}{
-		{"nothing set", nil, ""},
-		{"password", map[string]string{"RESTIC_PASSWORD": " as it is "}, " as it is "},
-		{"file", map[string]string{"RESTIC_PASSWORD_FILE": file("a", " \tsecret word\r\n\n")}, "secret word"},
-		{"file with mark", map[string]string{"RESTIC_PASSWORD_FILE": file("b", "\xef\xbb\xbfsecret\n")}, "secret"},
-		{"file before password", map[string]string{"RESTIC_PASSWORD_FILE": file("c", "one"), "RESTIC_PASSWORD": "two"}, "one"},
-		{"file missing", map[string]string{"RESTIC_PASSWORD_FILE": filepath.Join(dir, "none"), "RESTIC_PASSWORD": "two"}, ""},
-		{"file empty", map[string]string{"RESTIC_PASSWORD_FILE": file("d", "\n")}, ""},
-		{"file not text", map[string]string{"RESTIC_PASSWORD_FILE": file("e", "\xff\xfe")}, ""},
-		{"command", map[string]string{"RESTIC_PASSWORD_COMMAND": `printf "%s\n" 'two  words'`}, "two  words"},
-		{"command fails", map[string]string{"RESTIC_PASSWORD_COMMAND": "false"}, ""},
-		{"command silent", map[string]string{"RESTIC_PASSWORD_COMMAND": "true"}, ""},
-		{"command missing", map[string]string{"RESTIC_PASSWORD_COMMAND": "/nonexistent"}, ""},
-		{"no shell", map[string]string{"RESTIC_PASSWORD_COMMAND": "echo $HOME;x"}, "$HOME;x"},
-		{"file and command", map[string]string{"RESTIC_PASSWORD_FILE": file("f", "x"), "RESTIC_PASSWORD_COMMAND": "echo y"}, ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got, err := PasswordFromEnv(t.Context(), func(key string) string { return c.env[key] })
-			if (err != nil) != (c.want == "") || got.secret != c.want {
-				t.Errorf("PasswordFromEnv(%v) = %q, %v, want %q", c.env, got.secret, err, c.want)
-			}
-			if err != nil && strings.Contains(err.Error(), "secret") {
-				t.Errorf("the error tells too much: %v", err)
-			}
-		})
-	}
-}
-
-// SplitCommand keeps restic's rules, odd as some are.
-func TestSplitCommand(t *testing.T) {
-	for _, c := range []struct {
-		in   string
-		want []string // nil for an error
-	}{
-		{`pass show restic`, []string{"pass", "show", "restic"}},
-		{"  a\t b\n", []string{"a", "b"}},
-		{`sh -c "echo 'x y'"`, []string{"sh", "-c", "echo 'x y'"}},
-		{`a 'b "c" d'`, []string{"a", `b "c" d`}},
-		{`a"b"c`, []string{"a", "b", "c"}},
-		{`"a\"b" c`, []string{`a\"b`, "c"}},
-		{`a ""`, []string{"a"}},
-		{`C:\dir\prog x`, []string{"C:", "dir", "prog", "x"}},
-		{`"C:\dir\prog" x`, []string{`C:\dir\prog`, "x"}},
-		{`"a`, nil},
-		{`'a"`, nil},
-		{``, nil},
-		{`  `, nil},
-	} {
-		got, err := SplitCommand(c.in)
-		if (err != nil) != (c.want == nil) || !slices.Equal(got, c.want) {
-			t.Errorf("SplitCommand(%q) = %q, %v, want %q", c.in, got, err, c.want)
-		}
 	}
 }
 
