@@ -90,7 +90,7 @@ func (c *checker) visit(ctx context.Context, item walkItem) []walkItem {
 	p, err := c.loadTree(ctx, item.tree)
 	if err != nil {
 		if ctx.Err() == nil {
-			c.suffer(c.problem(sn, fmt.Errorf("%s: %w", item.path, err)), item.path)
+			c.need(item, TreeBlob, item.tree, item.path) // now known to be bad
 		}
 		return nil
 	}
@@ -169,15 +169,10 @@ func (c *checker) need(item walkItem, t BlobType, id ID, path string) bool {
 		c.suffer(c.problem(h, fmt.Errorf("%s: %v blob %v: %w", path, t, id, ErrNoBlob)), path)
 		return false
 	}
-	c.mu.Lock()
-	good := false
 	for i := range places {
-		pack := places[i].pack
-		good = good || !c.packs[pack].lost && !c.bad[badBlob{pack: pack, id: id, typ: t}]
-	}
-	c.mu.Unlock()
-	if good {
-		return true
+		if c.good(&places[i]) {
+			return true
+		}
 	}
 	for i := range places {
 		c.suffer(c.problem(blob.Handle{Kind: blob.Pack, Name: places[i].pack.String()}, nil), path)
@@ -185,21 +180,30 @@ func (c *checker) need(item walkItem, t BlobType, id ID, path string) bool {
 	return false
 }
 
-// loadTree returns a tree blob, from any copy that is good.
+// loadTree returns a tree blob from a copy that is good, and notes the copies before it that are not.
 func (c *checker) loadTree(ctx context.Context, id ID) ([]byte, error) {
-	var errs []error
 	for _, at := range c.index.lookup(TreeBlob, id) {
+		if !c.good(&at) {
+			continue
+		}
 		p, err := c.repo.loadPlace(ctx, &at, nil)
 		if err == nil {
 			return p, nil
 		}
-		if ctx.Err() == nil {
-			// Good enough to go on is another copy; this one is a problem all the same.
-			errs = append(errs, c.spoil(c.packHandle(at.pack), at.pack, &at.packed, err))
-			c.problem(c.packHandle(at.pack), err)
+		if ctx.Err() != nil {
+			return nil, err
 		}
+		h := c.packHandle(at.pack)
+		c.problem(h, c.spoil(h, at.pack, &at.packed, err))
 	}
-	return nil, errors.Join(errs...)
+	return nil, fmt.Errorf("tree %v: %w", id, errDamaged)
+}
+
+// good reports whether nothing bad is known of a copy of a blob.
+func (c *checker) good(at *location) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.packs[at.pack].lost && !c.bad[badBlob{pack: at.pack, id: at.id, typ: at.typ}]
 }
 
 func (c *checker) packHandle(id ID) blob.Handle {

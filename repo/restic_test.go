@@ -44,6 +44,35 @@ func (r restic) try(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
+// verdict runs restic check and reports whether restic finds no error. A read that fails restic tries again for a quarter
+// of an hour; that it begins to is verdict enough.
+func (r restic) verdict(t *testing.T, args ...string) (clean bool, out string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "restic", append([]string{"--no-cache", "--no-lock", "check"}, args...)...)
+	cmd.Env = append(os.Environ(), "RESTIC_REPOSITORY="+r.dir, "RESTIC_PASSWORD="+testPassword)
+	w := &retryWatch{cancel: cancel}
+	cmd.Stdout, cmd.Stderr = w, w
+	err := cmd.Run()
+	return err == nil, w.out.String()
+}
+
+// retryWatch collects output and stops the program once it says that it tries again.
+type retryWatch struct {
+	out    bytes.Buffer
+	cancel context.CancelFunc
+}
+
+// Write implements io.Writer.
+func (w *retryWatch) Write(p []byte) (int, error) {
+	w.out.Write(p)
+	if bytes.Contains(w.out.Bytes(), []byte("retrying after")) {
+		w.cancel()
+	}
+	return len(p), nil
+}
+
 // run is try for what must succeed.
 func (r restic) run(t *testing.T, args ...string) string {
 	t.Helper()
