@@ -304,9 +304,18 @@ func (s *Store) Rename(ctx context.Context, old, new mail.Name) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b, err := s.box("rename", old)
+	places, err := s.places()
 	if err != nil {
-		return err
+		return s.fail("rename", old, err)
+	}
+	var moving []place // the mailbox, if it is more than a level, and all below
+	for _, p := range places {
+		if p.name == old || p.name.Below(old) {
+			moving = append(moving, p)
+		}
+	}
+	if len(moving) == 0 {
+		return s.fail("rename", old, mail.ErrNoMailbox)
 	}
 	if _, err := s.find(new); err == nil {
 		return s.fail("rename", old, fmt.Errorf("to %s: %w", new, mail.ErrExist))
@@ -316,21 +325,18 @@ func (s *Store) Rename(ctx context.Context, old, new mail.Name) error {
 	if old == mail.Inbox || new == "" || new.Below(old) {
 		return s.fail("rename", old, fmt.Errorf("to %s: %w", new, mail.ErrUnsupported))
 	}
-	places, err := s.places()
-	if err == nil {
-		err = s.makeParents(new)
-	}
-	if err != nil {
+	if err := s.makeParents(new); err != nil {
 		return s.fail("rename", old, err)
+	}
+	from := s.options.dirOf(old)
+	if moving[0].name == old {
+		from = moving[0].dir
 	}
 	to := s.options.dirOf(new)
 	if s.options.FS {
-		err = s.root.Rename(b.dir, to)
+		err = s.root.Rename(from, to)
 	} else {
-		for _, p := range places {
-			if p.name != old && !p.name.Below(old) {
-				continue
-			}
+		for _, p := range moving {
 			if err = s.root.Rename(p.dir, s.options.dirOf(new+p.name[len(old):])); err != nil {
 				break
 			}
@@ -340,7 +346,7 @@ func (s *Store) Rename(ctx context.Context, old, new mail.Name) error {
 	if err != nil {
 		return s.fail("rename", old, fmt.Errorf("to %s: %w", new, err))
 	}
-	return s.fail("rename", old, s.syncDirs(path.Dir(b.dir), path.Dir(to)))
+	return s.fail("rename", old, s.syncDirs(path.Dir(from), path.Dir(to)))
 }
 
 // trash is how a directory is called that is being removed. Dovecot's is called
