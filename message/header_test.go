@@ -2,8 +2,10 @@ package message
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -202,6 +204,19 @@ func BenchmarkListing(b *testing.B) {
 		head, _ := Split(raw)
 		if head.Subject() == "" || head.From() == "" {
 			b.Fatal("not found")
+		}
+	}
+}
+
+// HeaderOf yields what Split does, however the message comes.
+func TestHeaderOf(t *testing.T) {
+	for _, raw := range []string{"", "A: 1\r\n\r\nbody", "A: 1\n\nbody\n\n", "\nbody", "\r\nbody", "A: 1\r\n", "A: 1", "A: 1\r\r\n\r\r\nB: 2\n\nx", "A: \r\n\r", "\r\r\n\nx"} {
+		want, _ := Split([]byte(raw))
+		for _, read := range []func(io.Reader) io.Reader{iotest.OneByteReader, iotest.HalfReader, iotest.DataErrReader} {
+			got, err := io.ReadAll(HeaderOf(read(strings.NewReader(raw))))
+			if err != nil || string(got) != string(want) {
+				t.Errorf("HeaderOf(%q) = %q, %v, want %q", raw, got, err, want)
+			}
 		}
 	}
 }
