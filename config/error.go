@@ -18,17 +18,17 @@ type Error struct {
 
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString("read configuration")
 	if e.File != "" {
-		b.WriteString(" " + e.File)
+		b.WriteString("read " + e.File)
 		if e.Row > 0 {
 			fmt.Fprintf(&b, ":%d:%d", e.Row, e.Column)
 		}
+		b.WriteString(": ")
 	}
 	if e.Key != "" {
-		b.WriteString(": " + e.Key)
+		b.WriteString(e.Key + ": ")
 	}
-	b.WriteString(": " + e.Reason)
+	b.WriteString(e.Reason)
 	return b.String()
 }
 

@@ -29,11 +29,13 @@ const (
 	Added     DifferenceKind = "added"
 	Removed   DifferenceKind = "removed"
 	Reflagged DifferenceKind = "flags changed"
-	Renewed   DifferenceKind = "renumbered" // UIDVALIDITY is another: all is removed and added
+	Renewed   DifferenceKind = "renumbered" // UIDVALIDITY or the store is another: all is removed and added
 )
 
 // Diff yields in what newer differs from older, mailbox by mailbox. Messages
-// are told apart by key and UIDVALIDITY. An error ends the stream.
+// are told apart by key and UIDVALIDITY, which mean something within one account
+// only; if the account has moved to another store, every mailbox is Renewed. An
+// error ends the stream.
 func Diff(ctx context.Context, older, newer *snapshot.Source, sel query.Selection) iter.Seq2[Difference, error] {
 	return func(yield func(Difference, error) bool) {
 		names := map[mail.Name]bool{}
@@ -72,7 +74,7 @@ func diffBox(ctx context.Context, older, newer *snapshot.Source, name mail.Name,
 	if now != nil {
 		cur = now.Messages
 	}
-	if was != nil && now != nil && was.UIDValidity != now.UIDValidity {
+	if was != nil && now != nil && (was.UIDValidity != now.UIDValidity || older.Identity() != newer.Identity()) {
 		if !yield(Difference{Mailbox: name, Kind: Renewed}, nil) {
 			return false
 		}

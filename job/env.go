@@ -25,14 +25,18 @@ func (e *Env) now() time.Time {
 	return e.Now()
 }
 
-// OpenStore opens an account's store.
+// OpenStore opens an account's store to read it.
 func (e *Env) OpenStore(ctx context.Context, a *Account) (mail.Store, error) {
-	return store.Open(ctx, a.Store, store.Options{
-		Connections: a.Connections,
-		Password: func(ctx context.Context) (string, error) {
-			return a.Secret.Read(ctx, "the account "+a.Name, e.Ask)
-		},
-	})
+	return e.openStore(ctx, a, store.Options{})
+}
+
+// openStore opens it, with what the account says of connections and password.
+func (e *Env) openStore(ctx context.Context, a *Account, o store.Options) (mail.Store, error) {
+	o.Connections = a.Connections
+	o.Password = func(ctx context.Context) (string, error) {
+		return a.Secret.Read(ctx, "the account "+a.Name, e.Ask)
+	}
+	return store.Open(ctx, a.Store, o)
 }
 
 // RepositoryPlace is where the repository is, and the generated key file that

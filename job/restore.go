@@ -46,7 +46,7 @@ func (e *Env) Restore(ctx context.Context, sn *Snapshot, o RestoreOptions) (mail
 	if err != nil {
 		return mailsync.Report{}, err
 	}
-	dst, err := e.OpenStore(ctx, &a)
+	dst, err := e.openStore(ctx, &a, store.Options{Make: !o.DryRun})
 	if err != nil {
 		return mailsync.Report{}, fmt.Errorf("restore %s: %w", o.User, err)
 	}

@@ -12,7 +12,9 @@ import (
 
 // Location is where a store is, read from its URL:
 //
-//	maildir:PATH[:LAYOUT=fs]      Maildir++, or Maildirs in a tree of directories
+//	maildir:PATH[:LAYOUT=fs][:UTF-8]
+//	                              Maildir++, or Maildirs in a tree of directories;
+//	                              names in modified UTF-7, or in UTF-8
 //	mbox:PATH                     one mbox file, or a tree of them
 //	eml:PATH                      a tree of .eml files
 //	memory:                       a new store in memory
@@ -37,6 +39,7 @@ type Location struct {
 
 	Path   string // of a file driver
 	Layout string // of maildir: "", or "fs"
+	UTF8   bool   // of maildir: names of mailboxes are in UTF-8
 
 	Host     string // of imap; without brackets
 	Port     int
@@ -81,22 +84,29 @@ func Parse(text string) (Location, error) {
 
 func parseFile(driver, rest string) (Location, error) {
 	l := Location{Driver: driver, Path: rest}
-	if driver == "maildir" {
-		if path, layout, ok := cutLast(rest, ":LAYOUT="); ok {
-			if !strings.EqualFold(layout, "fs") && layout != "++" && !strings.EqualFold(layout, "Maildir++") {
-				return Location{}, fmt.Errorf("maildir layout %q is unknown; there are fs and Maildir++", layout)
-			}
-			l.Path = path
-			if strings.EqualFold(layout, "fs") {
-				l.Layout = "fs"
-			}
+	for driver == "maildir" {
+		path, option, ok := cutLast(l.Path, ":")
+		layout, isLayout := strings.CutPrefix(option, "LAYOUT=")
+		switch {
+		case ok && option == "UTF-8":
+			l.UTF8 = true
+		case ok && isLayout && strings.EqualFold(layout, "fs"):
+			l.Layout = "fs"
+		case ok && isLayout && (layout == "++" || strings.EqualFold(layout, "Maildir++")):
+			l.Layout = ""
+		case ok && isLayout:
+			return Location{}, fmt.Errorf("maildir layout %q is unknown; there are fs and Maildir++", layout)
+		default:
+			driver = "" // what is left is the path
+			continue
 		}
+		l.Path = path
 	}
 	if l.Path == "" {
-		return Location{}, fmt.Errorf("store %s: has no path", driver)
+		return Location{}, fmt.Errorf("store %s: has no path", l.Driver)
 	}
 	if strings.ContainsRune(l.Path, 0) {
-		return Location{}, fmt.Errorf("store %s: the path holds a NUL", driver)
+		return Location{}, fmt.Errorf("store %s: the path holds a NUL", l.Driver)
 	}
 	return l, nil
 }

@@ -17,6 +17,7 @@ func TestParse(t *testing.T) {
 		{"maildir:/var/mail/alice", Location{Driver: "maildir", Path: "/var/mail/alice"}},
 		{"maildir:a:b:LAYOUT=fs", Location{Driver: "maildir", Path: "a:b", Layout: "fs"}},
 		{"maildir:a:LAYOUT=Maildir++", Location{Driver: "maildir", Path: "a"}},
+		{"maildir:a:LAYOUT=fs:UTF-8", Location{Driver: "maildir", Path: "a", Layout: "fs", UTF8: true}},
 		{"mbox:/tmp/a:LAYOUT=fs", Location{Driver: "mbox", Path: "/tmp/a:LAYOUT=fs"}},
 		{"imaps://mail.example.com", Location{Driver: "imap", Host: "mail.example.com", Port: 993}},
 		{"imap://alice%40example.com@[::1]:1143?tls=none&timeout=90s&master=admin", Location{

@@ -190,8 +190,8 @@ func (a *app) accountTestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [ACCOUNT | STORE]...",
 		Short: "Log in to accounts and list their mailboxes",
-		Long: `Test opens each account as backup would, logs in, and lists its mailboxes. It
-changes nothing. The exit code tells what is wrong: 20 no connection, 21 TLS, 22
+		Long: `Test opens accounts, all if none is named, as backup would, logs in, and lists
+their mailboxes. It changes nothing. The exit code tells what is wrong: 20 no connection, 21 TLS, 22
 authentication, 23 a human is wanted.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			choice, done, err := accounts.choice(a, args)
@@ -199,6 +199,7 @@ authentication, 23 a human is wanted.`,
 				return err
 			}
 			defer done()
+			choice.All = choice.All || len(choice.Names) == 0 && choice.From == "" && choice.List == nil
 			return a.accountTest(cmd.Context(), choice)
 		},
 	}
@@ -241,10 +242,11 @@ func (a *app) testOne(ctx context.Context, env *job.Env, account *job.Account) e
 	if err != nil {
 		return fmt.Errorf("test %s: %w", account.Name, err)
 	}
-	var messages int64
+	messages, known := int64(0), true
 	var denied []string
 	for _, box := range boxes {
 		messages += max(box.Count, 0)
+		known = known && (box.Count >= 0 || box.NoSelect)
 		if box.Err != nil {
 			denied = append(denied, string(box.Name))
 		}
@@ -253,9 +255,15 @@ func (a *app) testOne(ctx context.Context, env *job.Env, account *job.Account) e
 	if id, ok := s.(mail.Identifier); ok {
 		identity = id.Identity()
 	}
-	a.printf("OK: %s, %s, %s\n", printable(account.Name), count(int64(len(boxes)), "mailbox"), count(messages, "message"))
+	line := map[string]any{"account": account.Name, "identity": identity, "mailboxes": len(boxes), "unreadable": denied}
+	text := fmt.Sprintf("OK: %s, %s", printable(account.Name), count(int64(len(boxes)), "mailbox"))
+	if known {
+		line["messages"] = messages
+		text += ", " + count(messages, "message")
+	}
+	a.printf("%s\n", text)
 	for _, name := range denied {
 		a.printf("  %s cannot be read\n", printable(name))
 	}
-	return a.json("account_tested", map[string]any{"account": account.Name, "identity": identity, "mailboxes": len(boxes), "messages": messages, "unreadable": denied})
+	return a.json("account_tested", line)
 }

@@ -195,11 +195,11 @@ func (a *app) outcome(out *job.Outcome, many, dryRun bool) {
 		a.failed(out.Account, out.Err)
 		return
 	}
-	name := ""
+	title := ""
 	if many {
-		name = out.Account
+		title = out.Account
 	}
-	if err := a.ledger(name, &out.Report.Ledger); err != nil {
+	if err := a.ledger(out.Account, title, &out.Report.Ledger); err != nil {
 		a.failed(out.Account, err)
 	}
 	if out.Report.Cut != nil {

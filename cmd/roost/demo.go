@@ -175,7 +175,7 @@ func (d *demo) getenv(name string) string {
 
 // change opens the account and changes it, as a mail client would.
 func (d *demo) change(ctx context.Context, do func(mail.Store) error) error {
-	s, err := store.Open(ctx, d.mail, store.Options{})
+	s, err := store.Open(ctx, d.mail, store.Options{Make: true})
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,9 @@ import (
 )
 
 // ledger prints the books of one account's run: a row for each mailbox of which
-// there is something to say, or with --verbose for all, and their sum.
-func (a *app) ledger(account string, l *mail.Ledger) error {
+// there is something to say, or with --verbose for all, and their sum. title is
+// the line above it, "" for none.
+func (a *app) ledger(account, title string, l *mail.Ledger) error {
 	if a.flags.json {
 		for i := range l.Rows {
 			line := struct {
@@ -45,8 +46,8 @@ func (a *app) ledger(account string, l *mail.Ledger) error {
 		sum := l.Total()
 		rows = append(rows, rowCells("sum", &sum))
 	}
-	if account != "" {
-		a.printf("%s\n", printable(account))
+	if title != "" {
+		a.printf("%s\n", printable(title))
 	}
 	a.table(rows)
 	return nil

@@ -7,7 +7,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"unicode"
 )
 
@@ -51,30 +50,46 @@ func (a *app) table(rows [][]string) {
 	if a.flags.json {
 		return
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	width := make([]int, 0, 16)
+	var widths []int
 	for _, row := range rows {
-		for i, cell := range row {
-			if i == len(width) {
-				width = append(width, 0)
+		for i, text := range row {
+			row[i] = printable(text)
+			if i == len(widths) {
+				widths = append(widths, 0)
 			}
-			width[i] = max(width[i], len([]rune(cell)))
+			widths[i] = max(widths[i], columns(row[i]))
 		}
 	}
 	for _, row := range rows {
-		for i, cell := range row {
-			cell = printable(cell)
-			if isNumber(cell) {
-				cell = strings.Repeat(" ", width[i]-len(cell)) + cell
+		var line strings.Builder
+		for i, text := range row {
+			blanks := strings.Repeat(" ", widths[i]-columns(text))
+			if isNumber(text) {
+				line.WriteString(blanks + text)
+			} else {
+				line.WriteString(text + blanks)
 			}
-			end := "\t"
-			if i == len(row)-1 {
-				end = "\n"
-			}
-			fmt.Fprint(w, cell, end)
+			line.WriteString("  ")
+		}
+		fmt.Fprintln(a.stdout, strings.TrimRight(line.String(), " "))
+	}
+}
+
+// columns is how many columns of a terminal s takes (Unicode, Annex 11, roughly).
+func columns(s string) int {
+	n := 0
+	for _, r := range s {
+		switch {
+		case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		case r >= 0x1100 && r <= 0x115f, r >= 0x2e80 && r <= 0xa4cf, r >= 0xac00 && r <= 0xd7a3, r >= 0xf900 && r <= 0xfaff,
+			r >= 0xfe30 && r <= 0xfe6f, r >= 0xff00 && r <= 0xff60, r >= 0xffe0 && r <= 0xffe6, r >= 0x1f300 && r <= 0x1faff,
+			r >= 0x20000 && r <= 0x3fffd:
+			n += 2
+		default:
+			n++
 		}
 	}
-	w.Flush()
+	return n
 }
 
 func isNumber(cell string) bool {

@@ -168,7 +168,7 @@ func (a *app) restored(sn *job.Snapshot, report *mailsync.Report, o job.RestoreO
 	for _, remark := range report.Remarks {
 		a.note("%s", remark)
 	}
-	if err := a.ledger("", &report.Ledger); err != nil {
+	if err := a.ledger(sn.Account(), "", &report.Ledger); err != nil {
 		return err
 	}
 	for _, p := range report.Ledger.Problems() {

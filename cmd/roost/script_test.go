@@ -79,7 +79,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 func openStore(ts *testscript.TestScript, url string) mail.Store {
 	driver, path, _ := strings.Cut(url, ":")
-	s, err := store.Open(context.Background(), driver+":"+ts.MkAbs(path), store.Options{})
+	s, err := store.Open(context.Background(), driver+":"+ts.MkAbs(path), store.Options{Make: true})
 	ts.Check(err)
 	return s
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -42,8 +43,9 @@ type snapshotLine struct {
 	Messages  int64     `json:"messages"`
 	Bytes     int64     `json:"bytes"`
 	Problems  int       `json:"problems"`
-	Selection string    `json:"selection,omitempty"` // canonical; absent: everything
 	Program   string    `json:"program,omitempty"`
+
+	Selection json.RawMessage `json:"selection,omitempty"` // query.Selection; absent: everything
 }
 
 func lineOf(sn *job.Snapshot) snapshotLine {
@@ -51,7 +53,7 @@ func lineOf(sn *job.Snapshot) snapshotLine {
 	account := sn.Source.Account()
 	return snapshotLine{ID: sn.ID.String(), Time: sn.Time, Account: account.Name, Host: sn.Hostname, Tags: sn.Tags,
 		Mailboxes: len(sn.Source.Boxes()), Messages: messages, Bytes: bytes, Problems: len(sn.Source.Problems()),
-		Selection: string(account.Selection), Program: account.Program}
+		Selection: account.Selection, Program: account.Program}
 }
 
 func (a *app) snapshots(ctx context.Context, account string) error {
@@ -110,7 +112,7 @@ excluded and gone.`,
 				if a.flags.verbose == 0 {
 					a.flags.verbose = 1 // a book is shown whole
 				}
-				if err := a.ledger(sn.Account(), &l); err != nil {
+				if err := a.ledger(sn.Account(), sn.Account(), &l); err != nil {
 					return err
 				}
 				v := verdict{Accounts: 1}
@@ -154,6 +156,9 @@ flags between two snapshots. The exit code is 6 if there are any.`,
 				newer, err := r.Find(cmd.Context(), args[1], time.Time{})
 				if err != nil {
 					return err
+				}
+				if older.Account() != newer.Account() {
+					return usagef("snapshots of %s and of %s cannot be compared: their keys mean nothing to each other", older.Account(), newer.Account())
 				}
 				sel, err := env.Select(selection.Selection)
 				if err != nil {
