@@ -1,0 +1,158 @@
+package imap_test
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"roost/mail"
+	"roost/peer"
+	"roost/store/imap"
+	"roost/store/imap/imaptest"
+	"roost/store/storetest"
+
+	wire "roost/imap"
+)
+
+// options reach a server at address over TLS from the first octet.
+func options(t *testing.T, address, user string, roots *x509.CertPool) imap.Options {
+	t.Helper()
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return imap.Options{
+		Host: host, Port: port, Roots: roots, User: user,
+		Secret: func(context.Context) (string, error) { return peer.Password, nil },
+	}
+}
+
+// open opens a store that is closed when the test ends.
+func open(t *testing.T, o imap.Options) *imap.Store {
+	t.Helper()
+	s, err := imap.Open(t.Context(), o)
+	if err != nil {
+		t.Fatalf("Open(%s) = %v, want nil", o.User, err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("Close() = %v, want nil", err)
+		}
+	})
+	return s
+}
+
+// authority is the pool of one certificate, in PEM.
+func authority(t *testing.T, path string) *x509.CertPool {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		t.Fatalf("%s holds no certificate", path)
+	}
+	return pool
+}
+
+// fake serves an account in a dialect, and returns how to reach it.
+func fake(t *testing.T, account *imaptest.Account, dialect imaptest.Dialect) (*imaptest.Server, imap.Options) {
+	t.Helper()
+	server := imaptest.Start(t, account, dialect)
+	o := options(t, server.TLSAddr, "alice", nil)
+	o.Fingerprint = server.CertificateSHA256
+	o.Secret = func(context.Context) (string, error) { return imaptest.Secret, nil }
+	return server, o
+}
+
+// crlf is what IMAP makes of a message.
+func crlf(raw []byte) []byte {
+	text := strings.ReplaceAll(string(raw), "\r\n", "\n")
+	return []byte(strings.ReplaceAll(text, "\n", "\r\n"))
+}
+
+// systemOnly reports whether a flag is one that IMAP cannot carry or no server lets us make.
+func losesFlag(flag string) bool {
+	return !wire.IsFlag(flag) || flag == `\X-Unknown`
+}
+
+// refusesName reports whether a name cannot be had where "/" parts the levels.
+func refusesName(separator string) func(mail.Name) bool {
+	return func(name mail.Name) bool {
+		for _, c := range name.Components() {
+			if c == "" || strings.Contains(c, separator) || strings.ToValidUTF8(c, "") != c || strings.ContainsRune(c, 0) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// The driver holds the contract on a server that can everything, and on one that can next to nothing.
+func TestConformsOnDialects(t *testing.T) {
+	for name, capabilities := range map[string][]string{
+		"everything":      imaptest.Everything(),
+		"without QRESYNC": imaptest.Without(imaptest.Everything(), "QRESYNC"),
+		"without CONDSTORE, LITERAL+ and LIST-STATUS": imaptest.Without(imaptest.Everything(),
+			"QRESYNC", "CONDSTORE", "LITERAL+", "LIST-STATUS", "LIST-EXTENDED", "MOVE"),
+		"compressed": imaptest.With(imaptest.Everything(), "COMPRESS=DEFLATE"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, func(t *testing.T) mail.Store {
+				account := imaptest.NewAccount()
+				account.Create("INBOX")
+				_, o := fake(t, account, imaptest.Dialect{Capabilities: capabilities})
+				return open(t, o)
+			}, storetest.Options{
+				Stored: crlf, LosesFlag: losesFlag, RefusesName: refusesName("/"), Many: 200, Large: 3 << 20,
+			})
+		})
+	}
+}
+
+// The driver holds the contract on Dovecot, in each of its formats.
+func TestConformsOnDovecot(t *testing.T) {
+	for _, o := range []peer.DovecotOptions{
+		{Format: "maildir"},
+		{Format: "sdbox"},
+		{Format: "mdbox"},
+		{Format: "maildir", Separator: ".", Prefix: "INBOX."},
+	} {
+		separator := o.Separator
+		if separator == "" {
+			separator = "/"
+		}
+		t.Run(fmt.Sprintf("%s %s", o.Format, o.Prefix), func(t *testing.T) {
+			server := peer.Dovecot(t, o)
+			roots := authority(t, server.CertificatePath)
+			var users atomic.Int64
+			storetest.Run(t, func(t *testing.T) mail.Store {
+				return open(t, options(t, server.IMAPSAddr, fmt.Sprintf("user%d", users.Add(1)), roots))
+			}, storetest.Options{Stored: crlf, LosesFlag: losesFlag, RefusesName: refusesName(separator), Many: 200, Large: 3 << 20})
+		})
+	}
+}
+
+// The driver holds the contract on Cyrus.
+func TestConformsOnCyrus(t *testing.T) {
+	server := peer.Cyrus(t)
+	roots := authority(t, server.CertificatePath)
+	var users atomic.Int64
+	storetest.Run(t, func(t *testing.T) mail.Store {
+		user := fmt.Sprintf("user%d", users.Add(1))
+		server.AddUser(t, user)
+		return open(t, options(t, server.IMAPSAddr, user, roots))
+	}, storetest.Options{Stored: crlf, LosesFlag: losesFlag, RefusesName: refusesName("/"), Many: 200, Large: 3 << 20})
+}

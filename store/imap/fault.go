@@ -1,0 +1,100 @@
+package imap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	wire "roost/imap"
+	"roost/mail"
+)
+
+// fault makes a *mail.Error of what went wrong with a mailbox ("" for the account). What concerns the connection reaches
+// further than the mailbox, and says so.
+func fault(op string, name mail.Name, err error) error {
+	return faultOf(op, name, "", err)
+}
+
+// faultOf is fault for one message.
+func faultOf(op string, name mail.Name, key mail.Key, err error) error {
+	if err == nil {
+		return nil
+	}
+	var done *mail.Error
+	if errors.As(err, &done) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	var loss *mail.Loss
+	var e *wire.Error
+	if errors.As(err, &e) && !errors.As(err, &loss) {
+		word, wide := meaning(e)
+		if word != nil && !errors.Is(err, word) {
+			err = fmt.Errorf("%w: %w", word, err)
+		}
+		if wide {
+			name, key = "", ""
+		}
+	}
+	return &mail.Error{Op: op, Mailbox: name, Key: key, Err: err}
+}
+
+// meaning is what the words of package mail have for an error, nil for nothing, and whether it concerns the whole store.
+func meaning(e *wire.Error) (word error, wide bool) {
+	switch e.Reason {
+	case wire.ReasonConnection:
+		return mail.ErrConnect, true
+	case wire.ReasonTLS:
+		return mail.ErrTLS, true
+	case wire.ReasonAuth:
+		return mail.ErrAuth, true
+	case wire.ReasonHuman:
+		return mail.ErrNeedsHuman, true
+	case wire.ReasonThrottled:
+		return mail.ErrThrottled, true
+	}
+	switch e.Code.Name { // RFC 5530
+	case "NONEXISTENT", "TRYCREATE":
+		return mail.ErrNoMailbox, false
+	case "ALREADYEXISTS":
+		return mail.ErrExist, false
+	case "NOPERM", "AUTHORIZATIONFAILED":
+		return mail.ErrDenied, false
+	case "OVERQUOTA":
+		return mail.ErrQuota, false
+	case "TOOBIG": // RFC 7889
+		return mail.ErrTooBig, false
+	case "READ-ONLY":
+		return mail.ErrReadOnly, false
+	}
+	text := strings.ToLower(e.Text)
+	switch {
+	case strings.Contains(text, "permission denied"), strings.Contains(text, "access denied"):
+		return mail.ErrDenied, false
+	case strings.Contains(text, "quota exceeded"), strings.Contains(text, "over quota"):
+		return mail.ErrQuota, false
+	case strings.Contains(text, "maximum size of appendable message"):
+		return mail.ErrTooBig, false
+	}
+	return nil, false
+}
+
+// refused reports whether the server said NO or BAD, and the connection is sound.
+func refused(err error) bool {
+	reason, ok := wire.ReasonOf(err)
+	return ok && (reason == wire.ReasonNo || reason == wire.ReasonBad)
+}
+
+// isCode reports whether the server gave a response code with its refusal.
+func isCode(err error, codes ...string) bool {
+	var e *wire.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	for _, c := range codes {
+		if e.Code.Name == c {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,304 @@
+package imap
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"strconv"
+
+	wire "roost/imap"
+	"roost/mail"
+)
+
+const (
+	fetchChunk  = 200 // messages of one FETCH
+	fetchWindow = 3   // FETCHes in flight on a connection
+	tries       = 3   // connections without a single answer
+	maxPoisoned = 5   // messages that may each cost us the connection, before we give up
+)
+
+// Fetch implements mail.Source. What is not answered when a connection is lost is asked for again on another.
+func (s *Store) Fetch(ctx context.Context, name mail.Name, keys []mail.Key, part mail.Part) iter.Seq2[mail.Fetched, error] {
+	return func(yield func(mail.Fetched, error) bool) {
+		f := newFetching(s, name, keys, part, yield)
+		if err := f.run(ctx); err != nil && !f.stopped {
+			yield(mail.Fetched{}, fault("fetch", name, err))
+		}
+	}
+}
+
+// fetching is one call of Fetch under way.
+type fetching struct {
+	s     *Store
+	name  mail.Name
+	items string
+	part  mail.Part
+	yield func(mail.Fetched, error) bool
+
+	uids     []uint32   // asked for, ascending
+	answered []bool     // by index of uids
+	empty    []bool     // by index of uids: came without bytes once
+	foreign  []mail.Key // keys that no message here has
+	left     int        // of uids not answered
+	stopped  bool       // the caller wants no more
+
+	losses   int    // connections lost since the last answer
+	suspect  uint32 // asked for alone when the connection was lost; 0: none
+	poisoned int
+}
+
+// errStopped ends a FETCH whose answers nobody wants any more.
+var errStopped = errors.New("stopped")
+
+func newFetching(s *Store, name mail.Name, keys []mail.Key, part mail.Part, yield func(mail.Fetched, error) bool) *fetching {
+	f := &fetching{s: s, name: name, part: part, yield: yield, items: "UID RFC822.SIZE BODY.PEEK[]"}
+	if part == mail.Header {
+		f.items = "UID RFC822.SIZE BODY.PEEK[HEADER]"
+	}
+	for _, k := range keys {
+		if uid, ok := uidOf(k); ok {
+			f.uids = append(f.uids, uid)
+		} else {
+			f.foreign = append(f.foreign, k)
+		}
+	}
+	slices.Sort(f.uids)
+	f.uids = slices.Compact(f.uids)
+	slices.Sort(f.foreign)
+	f.foreign = slices.Compact(f.foreign)
+	f.left = len(f.uids)
+	f.answered, f.empty = make([]bool, f.left), make([]bool, f.left)
+	return f
+}
+
+// run answers all keys, on one connection after the other.
+func (f *fetching) run(ctx context.Context) error {
+	if err := f.s.bodies.take(ctx); err != nil {
+		return err
+	}
+	defer f.s.bodies.give()
+	for {
+		err := f.once(ctx)
+		reason, lost := wire.ReasonOf(err)
+		if err == nil || f.stopped || ctx.Err() != nil || !lost || reason != wire.ReasonConnection {
+			return err
+		}
+		if f.losses++; f.losses < tries {
+			continue
+		}
+		if f.suspect == 0 || f.poisoned == maxPoisoned {
+			return err
+		}
+		f.poisoned++ // only this message was asked for, again and again: go on without it
+		if i, ok := slices.BinarySearch(f.uids, f.suspect); !ok || f.answered[i] || !f.fail(i, err) {
+			return err
+		}
+	}
+}
+
+// once answers what it can on one connection.
+func (f *fetching) once(ctx context.Context) error {
+	var c *conn
+	err := f.s.retry(ctx, func() (err error) {
+		c, err = f.s.get(ctx, f.name)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer f.s.put(c)
+	return f.on(ctx, c)
+}
+
+// on answers what is left on one connection.
+func (f *fetching) on(ctx context.Context, c *conn) error {
+	sound := false
+	defer func() {
+		if !sound {
+			c.Close() // there may be answers on their way that nobody waits for
+		}
+	}()
+	if _, err := f.s.examine(ctx, c, f.name); err != nil {
+		sound = true
+		return err
+	}
+	for _, k := range f.foreign {
+		if !f.give(mail.Fetched{Key: k}, &mail.Error{Op: "fetch", Mailbox: f.name, Key: k, Err: mail.ErrGone}) {
+			return errStopped
+		}
+	}
+	f.foreign = nil
+	f.suspect = 0
+	limit := int64(fetchChunk)
+	if f.losses > 0 { // one by one, to find the message that the server cannot bear
+		limit = 1
+	}
+	alone, err := f.chunks(ctx, c, limit)
+	if err == nil {
+		err = f.singly(ctx, c, alone)
+	}
+	sound = err == nil
+	return err
+}
+
+// unanswered are the UIDs that are left.
+func (f *fetching) unanswered() []uint32 {
+	left := make([]uint32, 0, f.left)
+	for i, uid := range f.uids {
+		if !f.answered[i] {
+			left = append(left, uid)
+		}
+	}
+	return left
+}
+
+// chunks fetches all that is left, many at a time, and returns what the server did not send. Where it refuses a chunk,
+// that is cut in two until the message is alone that it cannot send.
+func (f *fetching) chunks(ctx context.Context, c *conn, limit int64) (alone []uint32, err error) {
+	var work []wire.Set
+	for chunk := range wire.SetOf(f.unanswered()...).Chunks(limit) {
+		work = append(work, chunk)
+	}
+	type asked struct {
+		set wire.Set
+		p   *wire.Pending
+	}
+	var flight []asked
+	window := fetchWindow
+	if limit == 1 {
+		window = 1
+	}
+	for len(work) > 0 || len(flight) > 0 {
+		for len(work) > 0 && len(flight) < window {
+			if limit == 1 {
+				f.suspect = work[0][0].First
+			}
+			flight = append(flight, asked{work[0], c.StartFetch(ctx, work[0].String(), f.items, wire.FetchOptions{}, f.take)})
+			work = work[1:]
+		}
+		a := flight[0]
+		flight = flight[1:]
+		err := a.p.Wait(ctx)
+		if err != nil && (!refused(err) || c.Err() != nil) {
+			return nil, err
+		}
+		rest := f.rest(a.set)
+		switch {
+		case len(rest) == 0:
+		case err == nil || len(rest) == 1:
+			alone = append(alone, rest...)
+		default:
+			half := len(rest) / 2
+			work = append(work, wire.SetOf(rest[:half]...), wire.SetOf(rest[half:]...))
+		}
+	}
+	return alone, nil
+}
+
+// rest are the UIDs of a set that are not answered.
+func (f *fetching) rest(set wire.Set) []uint32 {
+	var rest []uint32
+	for uid := range set.All() {
+		if i, ok := slices.BinarySearch(f.uids, uid); ok && !f.answered[i] {
+			rest = append(rest, uid)
+		}
+	}
+	return rest
+}
+
+// singly asks once more for each message that the server did not send with others. What it does not send now either is
+// gone if the server does not find it, and else failed.
+func (f *fetching) singly(ctx context.Context, c *conn, uids []uint32) error {
+	for _, uid := range uids {
+		i, _ := slices.BinarySearch(f.uids, uid)
+		text := strconv.FormatUint(uint64(uid), 10)
+		f.suspect = uid
+		err := c.UIDFetch(ctx, text, f.items, wire.FetchOptions{}, f.take)
+		switch {
+		case err != nil && (!refused(err) || c.Err() != nil):
+			return err
+		case f.answered[i]:
+			continue
+		case err == nil && f.empty[i]:
+			err = errors.New("the server sends it without content")
+		case err == nil:
+			if err = f.verdict(ctx, c, text); err != nil && c.Err() != nil {
+				return err
+			}
+		}
+		if !f.fail(i, err) {
+			return errStopped
+		}
+	}
+	f.suspect = 0
+	return nil
+}
+
+// verdict says what became of a message that the server did not send.
+func (f *fetching) verdict(ctx context.Context, c *conn, uid string) error {
+	found := false
+	if err := c.UIDSearch(ctx, "UID "+uid, func(u uint32) {
+		found = found || strconv.FormatUint(uint64(u), 10) == uid
+	}); err != nil {
+		return err
+	}
+	if found {
+		return errors.New("server did not send it")
+	}
+	return mail.ErrGone
+}
+
+// take hands one FETCH response on. Responses that nobody asked for, that come twice or bring no body are passed over.
+func (f *fetching) take(r *wire.Fetch) error {
+	i, ok := slices.BinarySearch(f.uids, r.UID)
+	if f.stopped {
+		return errStopped
+	}
+	if !ok || f.answered[i] || !r.HasBody {
+		return nil
+	}
+	if r.BodyErr != nil {
+		if !f.fail(i, r.BodyErr) {
+			return errStopped
+		}
+		return nil
+	}
+	body := r.Body
+	if body == nil || f.hollow(r) {
+		if body == nil || r.BodySize == 0 || !f.empty[i] {
+			f.empty[i] = true
+			return nil // it is asked for once more
+		}
+	}
+	if !f.answer(i, mail.Fetched{Key: keyOf(r.UID), Body: body, Size: r.BodySize}, nil) {
+		return errStopped
+	}
+	return nil
+}
+
+// hollow reports whether a body cannot be the message's. QUIRK: Zimbra, 2010: FETCH yields empty headers now and then.
+func (f *fetching) hollow(r *wire.Fetch) bool {
+	return r.BodySize == 0 && r.Size > 0 || f.part == mail.Header && r.BodySize <= 2 && r.Size > 2
+}
+
+// fail answers a message with an error.
+func (f *fetching) fail(i int, err error) bool {
+	k := keyOf(f.uids[i])
+	return f.answer(i, mail.Fetched{Key: k}, &mail.Error{Op: "fetch", Mailbox: f.name, Key: k, Err: err})
+}
+
+// answer answers a message, once.
+func (f *fetching) answer(i int, got mail.Fetched, err error) bool {
+	f.answered[i] = true
+	f.left--
+	f.losses = 0
+	return f.give(got, err)
+}
+
+func (f *fetching) give(got mail.Fetched, err error) bool {
+	if !f.yield(got, err) {
+		f.stopped = true
+	}
+	return !f.stopped
+}
