@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 // Each password of a repository opens it, no other does, and the error says so.
 func TestOpenByPassword(t *testing.T) {
 	r, b := newMemoryRepo(t)
-	if _, err := r.AddKey(t.Context(), NewPassword("second"), CheapKDF); err != nil {
+	if _, err := r.AddKey(t.Context(), NewPassword("second"), testKDF); err != nil {
 		t.Fatal(err)
 	}
 	for _, password := range []string{testPassword, "second"} {
@@ -37,13 +38,13 @@ func TestOpenInitRefuse(t *testing.T) {
 		t.Errorf("Open of nothing = %v, want ErrNoRepository", err)
 	}
 	_, b := newMemoryRepo(t)
-	if _, err := Init(t.Context(), b, password, InitOptions{KDF: CheapKDF}); !errors.Is(err, ErrExists) {
+	if _, err := Init(t.Context(), b, password, InitOptions{KDF: testKDF}); !errors.Is(err, ErrExists) {
 		t.Errorf("second Init = %v, want ErrExists", err)
 	}
 	if err := b.Remove(t.Context(), blob.Handle{Kind: blob.Config}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Init(t.Context(), b, password, InitOptions{KDF: CheapKDF}); !errors.Is(err, ErrExists) {
+	if _, err := Init(t.Context(), b, password, InitOptions{KDF: testKDF}); !errors.Is(err, ErrExists) {
 		t.Errorf("Init beside old keys = %v, want ErrExists", err)
 	}
 	if _, err := Init(t.Context(), &blobtest.Memory{}, NewPassword(""), InitOptions{}); err == nil {
@@ -68,7 +69,7 @@ func TestBadKeyFiles(t *testing.T) {
 		}
 	}
 	for name, spoil := range map[string]func(*keyFile){
-		"huge N":      func(f *keyFile) { f.N = 1 << 40 },
+		"huge N":      func(f *keyFile) { f.N = math.MaxInt32 - 7 },
 		"huge r":      func(f *keyFile) { f.R = 1 << 30 },
 		"huge p":      func(f *keyFile) { f.P = 1 << 30 },
 		"N no power":  func(f *keyFile) { f.N = 20000 },

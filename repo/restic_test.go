@@ -16,6 +16,9 @@ import (
 
 const testPassword = "correct horse"
 
+// testKDF makes opening cheap: the tests open repositories by the hundred.
+var testKDF = KDF{N: 64, R: 8, P: 1}
+
 // restic runs the real restic, whose verdict is the measure of all that this package writes.
 type restic struct {
 	dir string // of the repository
@@ -100,7 +103,7 @@ func newLocalRepo(t *testing.T) (*Repo, string) {
 	if err := b.Create(); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Init(t.Context(), b, NewPassword(testPassword), InitOptions{KDF: CheapKDF})
+	r, err := Init(t.Context(), b, NewPassword(testPassword), InitOptions{KDF: testKDF})
 	if err != nil {
 		t.Fatal(err)
 	}

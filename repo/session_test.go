@@ -17,7 +17,7 @@ import (
 func newMemoryRepo(t testing.TB) (*Repo, *blobtest.Memory) {
 	t.Helper()
 	b := &blobtest.Memory{}
-	r, err := Init(t.Context(), b, NewPassword(testPassword), InitOptions{KDF: CheapKDF})
+	r, err := Init(t.Context(), b, NewPassword(testPassword), InitOptions{KDF: testKDF})
 	if err != nil {
 		t.Fatal(err)
 	}
