@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"runtime"
 	"slices"
@@ -91,11 +93,15 @@ func (s *Store) list(ctx context.Context, b box, c *mail.Changes) error {
 
 // number fills in UIDs and GUIDs.
 func (s *Store) number(dir string, l *listing, c *mail.Changes) error {
+	next := 0 // records mostly stand in the order of names
 	n, err := s.readUIDList(dir, func(r record) {
-		i, found := slices.BinarySearchFunc(l.files, string(r.name), func(f file, base string) int {
-			return strings.Compare(f.baseName(), base)
-		})
-		if !found || c.Messages[i].Key == "" {
+		i, found := next, next < len(l.files) && l.files[next].baseName() == string(r.name)
+		if !found {
+			i, found = slices.BinarySearchFunc(l.files, string(r.name), func(f file, base string) int {
+				return strings.Compare(f.baseName(), base)
+			})
+		}
+		if next = i + 1; !found || c.Messages[i].Key == "" {
 			return
 		}
 		c.Messages[i].UID = r.uid
@@ -123,65 +129,111 @@ func (s *Store) number(dir string, l *listing, c *mail.Changes) error {
 // statWorkers look at files at once; more do not help, since they share a directory.
 const statWorkers = 4
 
+// statter looks at the files of a listing.
+type statter struct {
+	store    *Store
+	listing  *listing
+	dirs     [2]*os.File // cur and new; nil if not there
+	messages []mail.Message
+	missing  atomic.Bool // a file was not there under its name
+
+	mu     sync.Mutex // guards what follows
+	failed []error    // beside the files that cannot be looked at; nil if there is none
+}
+
 // stat makes a message of each file, with size and date. complete is false if
 // one was not there under its name; such a message has neither. A file that
 // cannot be looked at has an error and a message without key.
 func (s *Store) stat(ctx context.Context, l *listing) (messages []mail.Message, failed []error, complete bool, err error) {
-	messages = make([]mail.Message, len(l.files))
-	var next atomic.Int64
-	var missing atomic.Bool
-	var mu sync.Mutex // guards failed
-	const chunk = 1024
-	work := func() {
-		for ctx.Err() == nil {
-			from := int(next.Add(chunk)) - chunk
-			if from >= len(l.files) {
-				return
-			}
-			for i := from; i < min(from+chunk, len(l.files)); i++ {
-				m, err := s.statFile(l, &l.files[i])
-				if errors.Is(err, fs.ErrNotExist) {
-					missing.Store(true)
-				} else if err != nil {
-					mu.Lock()
-					if failed == nil {
-						failed = make([]error, len(l.files))
-					}
-					failed[i] = err
-					mu.Unlock()
-					continue
-				}
-				messages[i] = m
-			}
+	st := &statter{store: s, listing: l, messages: make([]mail.Message, len(l.files))}
+	for _, d := range []subdir{cur, fresh} {
+		f, err := s.root.Open(path.Join(l.dir, d.String()))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, false, err
+		}
+		if err == nil {
+			defer f.Close()
+			st.dirs[d] = f
 		}
 	}
+	const chunk = 1024
+	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(statWorkers, runtime.GOMAXPROCS(0), len(l.files)/chunk+1) {
-		wg.Go(work)
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				from := int(next.Add(chunk)) - chunk
+				if from >= len(l.files) {
+					return
+				}
+				for i := from; i < min(from+chunk, len(l.files)); i++ {
+					st.file(i)
+				}
+			}
+		})
 	}
 	wg.Wait()
-	return messages, failed, !missing.Load(), ctx.Err()
+	return st.messages, st.failed, !st.missing.Load(), ctx.Err()
 }
 
-func (s *Store) statFile(l *listing, f *file) (mail.Message, error) {
-	key := f.key()
-	m := mail.Message{Key: key, GUID: string(key), Size: -1}
-	if f.twin {
-		m.GUID = "" // it is the other's
+func (st *statter) file(i int) {
+	f := &st.listing.files[i]
+	m := &st.messages[i]
+	m.Key = f.key()
+	if !f.twin { // the GUID of one is the other's
+		m.GUID = string(m.Key)
 	}
+	m.Size = -1
 	if size, ok := field(f.baseName(), 'S'); ok {
 		m.Size = size // also of what is compressed
 	}
-	info, err := s.root.Stat(path.Join(l.dir, f.path()))
-	if err != nil {
-		return m, err
-	}
-	if !info.Mode().IsRegular() {
-		return m, errors.New("not a regular file")
+	seen, err := st.look(f)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		st.missing.Store(true)
+		return
+	case err == nil && !seen.regular:
+		err = errors.New("not a regular file")
+		fallthrough
+	case err != nil:
+		m.Key = ""
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		if st.failed == nil {
+			st.failed = make([]error, len(st.listing.files))
+		}
+		st.failed[i] = err
+		return
 	}
 	if m.Size < 0 {
-		m.Size = info.Size()
+		m.Size = seen.size
 	}
-	m.InternalDate = info.ModTime().Truncate(time.Second)
-	return m, nil
+	m.InternalDate = seen.mtime.Truncate(time.Second)
+}
+
+// look is what a file looks like from outside.
+type look struct {
+	size             int64
+	mtime            time.Time
+	regular, symlink bool
+}
+
+func lookOf(info fs.FileInfo) look {
+	return look{info.Size(), info.ModTime(), info.Mode().IsRegular(), info.Mode()&fs.ModeSymlink != 0}
+}
+
+func (st *statter) look(f *file) (look, error) {
+	dir := st.dirs[f.dir]
+	if dir == nil {
+		return look{}, fs.ErrNotExist
+	}
+	seen, err := statAt(dir, f.name)
+	if err == nil && seen.symlink { // followed, but not out of the root
+		info, err := st.store.root.Stat(path.Join(st.listing.dir, f.path()))
+		if err != nil {
+			return look{}, fmt.Errorf("symbolic link: %w", err)
+		}
+		return lookOf(info), nil
+	}
+	return seen, err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"roost/mail"
+	"roost/message"
 	"roost/store/storetest"
 )
 
@@ -23,6 +24,7 @@ func TestStore(t *testing.T) {
 		{"Maildir++", Options{}, false},
 		{"Maildir++ with uidlist", Options{}, true},
 		{"Maildir++ in UTF-8", Options{UTF8: true}, false},
+		{"Maildir++ with LF line ends", Options{LF: true}, false},
 		{"a directory a level", Options{FS: true}, false},
 		{"a directory a level with uidlist", Options{FS: true}, true},
 	} {
@@ -56,6 +58,12 @@ func testStore(t *testing.T, options Options, numbered bool) {
 			return open(t, path)
 		},
 		Settle: settle,
+		Stored: func(raw []byte) []byte {
+			if options.LF {
+				return message.AppendLF(nil, raw)
+			}
+			return raw
+		},
 		RefusesName: func(name mail.Name) bool {
 			for dir := range strings.SplitSeq(options.dirOf(name), "/") {
 				if len(dir) > 255 {

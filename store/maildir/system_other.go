@@ -2,7 +2,10 @@
 
 package maildir
 
-import "os"
+import (
+	"os"
+	"path/filepath"
+)
 
 // syncAll makes files durable.
 func syncAll(_ *os.File, files []*os.File) error {
@@ -16,3 +19,12 @@ func syncAll(_ *os.File, files []*os.File) error {
 
 // holdsFiles says that syncAll needs the files open.
 const holdsFiles = true
+
+// statAt looks at a file of a directory.
+func statAt(dir *os.File, name string) (look, error) {
+	info, err := os.Lstat(filepath.Join(dir.Name(), name))
+	if err != nil {
+		return look{}, err
+	}
+	return lookOf(info), nil
+}
