@@ -2,6 +2,8 @@ package job
 
 import (
 	"context"
+	"io"
+	"log/slog"
 	"time"
 
 	"roost/config"
@@ -16,6 +18,9 @@ type Env struct {
 	Ask     config.Asker     // how secrets are read
 	Now     func() time.Time // default: time.Now
 	Program string           // recorded in snapshots, as in "roost 1.2.3"
+
+	Log     *slog.Logger // takes retries and what servers want known; default: nobody
+	WireLog io.Writer    // takes the dialogue with servers, without secrets and messages; default: nobody
 }
 
 func (e *Env) now() time.Time {
@@ -32,7 +37,7 @@ func (e *Env) OpenStore(ctx context.Context, a *Account) (mail.Store, error) {
 
 // openStore opens it, with what the account says of connections and password.
 func (e *Env) openStore(ctx context.Context, a *Account, o store.Options) (mail.Store, error) {
-	o.Connections = a.Connections
+	o.Connections, o.Log, o.WireLog = a.Connections, e.Log, e.WireLog
 	o.Password = func(ctx context.Context) (string, error) {
 		return a.Secret.Read(ctx, "the account "+a.Name, e.Ask)
 	}

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/url"
@@ -8,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"roost/imap"
 )
 
 // Location is where a store is, read from its URL:
@@ -30,10 +34,12 @@ import (
 //	name=HOST           the name that the certificate must have
 //	mech=NAME           SASL mechanism: PLAIN, LOGIN, SCRAM-SHA-256, XOAUTH2, ...
 //	authzid=NAME        act as NAME, by the mechanism's authorisation identity
+//	proxyauth=NAME      act as NAME, by a PROXYAUTH command after the login
 //	master=NAME         log in as USER*NAME, as Dovecot's master users do
 //	separator=*         what stands between the two
 //	timeout=60s         without an answer for that long, the connection is dead
 //	compress=no         do not ask for COMPRESS
+//	shared=yes          the mailboxes of others that the account may read, too
 type Location struct {
 	Driver string // "maildir", "mbox", "eml", "memory", "imap"
 
@@ -44,23 +50,14 @@ type Location struct {
 	Host     string // of imap; without brackets
 	Port     int
 	User     string // "": not given
-	Security Security
+	Security imap.Security
 	Options  map[string]string // as above, checked
 	Timeout  time.Duration     // 0: the driver's own
+	Pin      [sha256.Size]byte // zero: none
 }
 
-// Security is how an IMAP connection is made safe.
-type Security int
-
-// The ways, the safest first.
-const (
-	TLS       Security = iota // from the first octet
-	STARTTLS                  // before login; refused if the server does not offer it
-	Plaintext                 // never
-)
-
 // imapOptions are the options that Location knows.
-var imapOptions = []string{"authzid", "ca", "compress", "master", "mech", "name", "pin", "separator", "timeout", "tls"}
+var imapOptions = []string{"authzid", "ca", "compress", "master", "mech", "name", "pin", "proxyauth", "separator", "shared", "timeout", "tls"}
 
 // Parse reads the URL of a store. It touches nothing.
 func Parse(text string) (Location, error) {
@@ -129,9 +126,9 @@ func parseIMAP(text string) (Location, error) {
 		return Location{}, fmt.Errorf("store %q holds a \"#\"; write %%23", text)
 	}
 	l := Location{Driver: "imap", Host: u.Hostname(), User: u.User.Username(), Options: map[string]string{}}
-	l.Port, l.Security = 993, TLS
+	l.Port, l.Security = 993, imap.TLS
 	if u.Scheme == "imap" {
-		l.Port, l.Security = 143, STARTTLS
+		l.Port, l.Security = 143, imap.StartTLS
 	}
 	if p := u.Port(); p != "" {
 		if l.Port, err = strconv.Atoi(p); err != nil || l.Port < 1 || l.Port > 65535 {
@@ -158,10 +155,10 @@ func (l *Location) checkOptions(text string) error {
 	switch tls, given := l.Options["tls"]; {
 	case !given:
 	case tls == "none" && isLoopback(l.Host), tls == "none-really":
-		if l.Security == TLS {
+		if l.Security == imap.TLS {
 			return fmt.Errorf("store %q: imaps is TLS; without it, write imap", text)
 		}
-		l.Security = Plaintext
+		l.Security = imap.Plaintext
 	case tls == "none":
 		return fmt.Errorf("store %q: without TLS everybody on the way reads the password; if you must, write tls=none-really", text)
 	default:
@@ -173,8 +170,17 @@ func (l *Location) checkOptions(text string) error {
 			return fmt.Errorf("store %q: timeout=%s is no time of a second or more, as in 90s", text, t)
 		}
 	}
-	if c, given := l.Options["compress"]; given && c != "no" && c != "yes" {
-		return fmt.Errorf("store %q: compress=%s is neither yes nor no", text, c)
+	for _, name := range []string{"compress", "shared"} {
+		if v, given := l.Options[name]; given && v != "no" && v != "yes" {
+			return fmt.Errorf("store %q: %s=%s is neither yes nor no", text, name, v)
+		}
+	}
+	if p, given := l.Options["pin"]; given {
+		raw, err := hex.DecodeString(strings.ReplaceAll(p, ":", ""))
+		if err != nil || len(raw) != len(l.Pin) || [sha256.Size]byte(raw) == ([sha256.Size]byte{}) {
+			return fmt.Errorf("store %q: pin is not the SHA-256 of a certificate, 64 hex digits", text)
+		}
+		l.Pin = [sha256.Size]byte(raw)
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"roost/imap"
 )
 
 func TestParse(t *testing.T) {
@@ -21,9 +23,9 @@ func TestParse(t *testing.T) {
 		{"mbox:/tmp/a:LAYOUT=fs", Location{Driver: "mbox", Path: "/tmp/a:LAYOUT=fs"}},
 		{"imaps://mail.example.com", Location{Driver: "imap", Host: "mail.example.com", Port: 993}},
 		{"imap://alice%40example.com@[::1]:1143?tls=none&timeout=90s&master=admin", Location{
-			Driver: "imap", Host: "::1", Port: 1143, User: "alice@example.com", Security: Plaintext, Timeout: 90 * time.Second,
+			Driver: "imap", Host: "::1", Port: 1143, User: "alice@example.com", Security: imap.Plaintext, Timeout: 90 * time.Second,
 			Options: map[string]string{"tls": "none", "timeout": "90s", "master": "admin"}}},
-		{"imap://alice@mail.example.com/", Location{Driver: "imap", Host: "mail.example.com", Port: 143, User: "alice", Security: STARTTLS}},
+		{"imap://alice@mail.example.com/", Location{Driver: "imap", Host: "mail.example.com", Port: 143, User: "alice", Security: imap.StartTLS}},
 	}
 	for _, tt := range tests {
 		got, err := Parse(tt.text)
@@ -60,6 +62,8 @@ func TestParseRefuses(t *testing.T) {
 		"imaps://127.0.0.1?tls=none":             "imaps is TLS",
 		"imaps://host?tls=maybe":                 "is unknown",
 		"imaps://host?timeout=1":                 "no time",
+		"imaps://host?pin=ab":                    "SHA-256",
+		"imaps://host?shared=1":                  "neither yes nor no",
 		"imaps://host:70000":                     "port",
 		"imaps://host?compress=perhaps":          "neither yes nor no",
 		"imaps://alice@example.com:s3cret@host/": "is no URL|password|port",

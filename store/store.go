@@ -4,9 +4,15 @@ package store
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"os"
 
 	"roost/mail"
+	"roost/store/imap"
 	"roost/store/maildir"
 	"roost/store/memory"
 )
@@ -16,6 +22,9 @@ type Options struct {
 	Make        bool                                      // make the directory or file of a file driver if it is not there
 	Connections int                                       // to a server, at most; default: the driver's
 	Password    func(ctx context.Context) (string, error) // asked for when a server wants it; nil: there is none
+
+	Log     *slog.Logger // takes retries and what a server wants known; default: nobody
+	WireLog io.Writer    // takes the dialogue with a server, without secrets and messages; default: nobody
 }
 
 // Open opens the store that a URL means; see Location for the URLs.
@@ -29,8 +38,45 @@ func Open(ctx context.Context, text string, o Options) (mail.Store, error) {
 		return memory.New(memory.Options{}), nil
 	case "maildir":
 		return opened(maildir.Open(ctx, l.Path, maildir.Options{FS: l.Layout == "fs", UTF8: l.UTF8, Make: o.Make}))
+	case "imap":
+		options, err := server(l, o)
+		if err != nil {
+			return nil, fmt.Errorf("open store: %w", err)
+		}
+		return opened(imap.Open(ctx, options))
 	}
 	return nil, fmt.Errorf("open store: no driver %q", l.Driver)
+}
+
+// server is what the IMAP driver wants to know.
+func server(l Location, o Options) (imap.Options, error) {
+	s := imap.Options{
+		Host: l.Host, Port: l.Port, Security: l.Security, User: l.User, Secret: o.Password,
+		ActAs: l.Options["authzid"], ProxyAuth: l.Options["proxyauth"], Mechanism: l.Options["mech"],
+		ServerName: l.Options["name"], Fingerprint: l.Pin, Connections: o.Connections, Timeout: l.Timeout,
+		NoCompress: l.Options["compress"] == "no", Shared: l.Options["shared"] == "yes", Log: o.Log, WireLog: o.WireLog,
+	}
+	if master := l.Options["master"]; master != "" {
+		separator := l.Options["separator"]
+		if separator == "" {
+			separator = "*"
+		}
+		s.User = l.User + separator + master
+	}
+	if file := l.Options["ca"]; file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return s, fmt.Errorf("read authorities: %w", err)
+		}
+		s.Roots = x509.NewCertPool()
+		if !s.Roots.AppendCertsFromPEM(pem) {
+			return s, fmt.Errorf("read authorities: %s holds no certificate in PEM", file)
+		}
+	}
+	if l.User == "" && l.Options["mech"] != "EXTERNAL" {
+		return s, errors.New("the URL names no user; it is written imaps://user@host")
+	}
+	return s, nil
 }
 
 // opened makes a mail.Store of a driver's own, so that one that did not open is nil.

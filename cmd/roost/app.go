@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -123,7 +124,7 @@ generated key. roost demo shows all of this on a sample account.`,
 	f.StringVar(&a.flags.passwordCommand, "password-command", "", "`command` that prints the repository's password")
 	f.BoolVar(&a.flags.json, "json", false, "print JSON, one object a line")
 	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "no progress and no notes, only results and errors")
-	f.CountVarP(&a.flags.verbose, "verbose", "v", "say more; twice says even more")
+	f.CountVarP(&a.flags.verbose, "verbose", "v", "say more; twice shows the dialogue with servers, too")
 	f.BoolVar(&a.flags.noColor, "no-color", false, "no colours; so does NO_COLOR")
 	f.BoolVar(&a.flags.yes, "yes", false, "take the answer to all questions to be yes")
 
@@ -171,6 +172,12 @@ func (a *app) env() (*job.Env, error) {
 	env.Ask = config.Asker{Getenv: a.getenv, Stderr: a.stderr, Note: func(n string) { a.note("%s", n) }}
 	if a.terminal(a.stdin) {
 		env.Ask.Prompt = a.prompt
+	}
+	if a.flags.verbose > 0 {
+		env.Log = slog.New(slog.NewTextHandler(a.stderr, nil))
+	}
+	if a.flags.verbose > 1 {
+		env.WireLog = a.stderr
 	}
 	return env, nil
 }
