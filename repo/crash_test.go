@@ -58,6 +58,7 @@ func mustCheck(t *testing.T, b blob.Bucket) {
 // Killed at any call of the bucket, before or after its effect, or with one bad call on a bad line: the repository stays
 // clean for restic and for us, the first snapshot is whole, and the next run completes.
 func TestCrashAtAnyCall(t *testing.T) {
+	t.Parallel()
 	r, first := newMemoryRepo(t)
 	if err := backup(t.Context(), r, 0, 20); err != nil {
 		t.Fatal(err)
@@ -107,6 +108,7 @@ func (r restic) at(dir string) restic {
 
 // A repository that restic made, written by both in turn, copied and pruned by restic, goes on with either.
 func TestRoostAndResticTakeTurns(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	oracle := newRestic(t, dir)
 	oracle.run(t, "init")
@@ -162,6 +164,7 @@ func TestRoostAndResticTakeTurns(t *testing.T) {
 
 // Three writers of ours and restic's backup write at once.
 func TestConcurrentWritersWithRestic(t *testing.T) {
+	t.Parallel()
 	r, dir := newLocalRepo(t)
 	oracle := newRestic(t, dir)
 	files := t.TempDir()

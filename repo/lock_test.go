@@ -185,6 +185,7 @@ func mustLoad(t *testing.T, b blob.Bucket, h blob.Handle) []byte {
 
 // While we hold a shared lock, restic backs up and refuses to prune; it reads who we are from the lock.
 func TestResticHonoursOurLock(t *testing.T) {
+	t.Parallel()
 	r, dir := newLocalRepo(t)
 	oracle := newRestic(t, dir)
 	if err := backup(t.Context(), r, 0, 3); err != nil {

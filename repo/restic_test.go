@@ -140,6 +140,7 @@ func saveFiles(t *testing.T, s *Session, files map[string][]byte) *Tree {
 
 // What roost writes, restic checks, lists, restores, copies and prunes.
 func TestResticReadsRoost(t *testing.T) {
+	t.Parallel()
 	r, dir := newLocalRepo(t)
 	oracle := newRestic(t, dir)
 	files := map[string][]byte{"empty": {}, "umlaut ä": message(1), "quote\"back\\slash": message(2), "nbsp\u00a0": message(3),

@@ -116,7 +116,11 @@ func TestSmallRunWritesFourObjects(t *testing.T) {
 // However many workers save the same blobs, each is stored once, and exactly one worker is told that it was new.
 func TestWorkersStoreEachBlobOnce(t *testing.T) {
 	r, b := newMemoryRepo(t)
-	const workers, blobs = 8, 3000
+	const workers, blobs = 8, 1500
+	bodies := make([][]byte, blobs)
+	for n := range bodies {
+		bodies[n] = message(n)
+	}
 	var fresh atomic.Int64
 	var added Added
 	err := r.Write(t.Context(), WriteOptions{PackSize: minPackTarget}, func(ctx context.Context, s *Session) error {
@@ -125,8 +129,8 @@ func TestWorkersStoreEachBlobOnce(t *testing.T) {
 			wg.Go(func() {
 				for i := range blobs {
 					n := (i*7 + w*11) % blobs
-					id, known, stored, err := s.SaveBlob(ctx, DataBlob, message(n), Text)
-					if err != nil || id != Hash(message(n)) || known != (stored == 0) {
+					id, known, stored, err := s.SaveBlob(ctx, DataBlob, bodies[n], Text)
+					if err != nil || id != Hash(bodies[n]) || known != (stored == 0) {
 						t.Errorf("SaveBlob(%d) = %v, %v, %d, %v", n, id, known, stored, err)
 						return
 					}
@@ -151,7 +155,7 @@ func TestWorkersStoreEachBlobOnce(t *testing.T) {
 		t.Errorf("%d blobs told new, %d counted, %d places in the index, want %d each", fresh.Load(), added.DataBlobs, again.index.Load().count(), blobs)
 	}
 	for n := range blobs {
-		if got, err := again.LoadBlob(t.Context(), DataBlob, Hash(message(n)), nil); err != nil || !bytes.Equal(got, message(n)) {
+		if got, err := again.LoadBlob(t.Context(), DataBlob, Hash(bodies[n]), nil); err != nil || !bytes.Equal(got, bodies[n]) {
 			t.Fatalf("LoadBlob(%d) = %d octets, %v", n, len(got), err)
 		}
 	}
