@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"roost/mail"
+	"roost/store/eml"
 	"roost/store/imap"
 	"roost/store/maildir"
 	"roost/store/memory"
@@ -38,6 +39,8 @@ func Open(ctx context.Context, text string, o Options) (mail.Store, error) {
 		return memory.New(memory.Options{}), nil
 	case "maildir":
 		return opened(maildir.Open(ctx, l.Path, maildir.Options{FS: l.Layout == "fs", UTF8: l.UTF8, Make: o.Make}))
+	case "eml":
+		return opened(eml.Open(ctx, l.Path, eml.Options{Make: o.Make}))
 	case "imap":
 		options, err := server(l, o)
 		if err != nil {
