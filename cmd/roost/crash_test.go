@@ -29,7 +29,8 @@ const repoPassword = "correct horse"
 // desk is a repository, restic, and the program that is killed.
 type desk struct {
 	dir     string // scratch
-	repo    string // directory of the repository
+	place   string // directory of the repository
+	repo    *repo.Repo
 	program string
 	env     []string
 	restic  peer.Program
@@ -39,21 +40,29 @@ type desk struct {
 	kills, misses int           // processes that died by our hand, and that had ended before
 }
 
-func newDesk(t *testing.T, seed uint64) *desk {
+// build builds the program, without the race detector, which would make scrypt take longer than all the rest.
+func build(t *testing.T) string {
 	t.Helper()
-	program, err := exec.LookPath("roost") // the test binary, see TestMain
-	if err != nil {
-		t.Fatal(err)
+	program := filepath.Join(t.TempDir(), "roost")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
 	}
+	return program
+}
+
+func newDesk(t *testing.T, program string, seed uint64) *desk {
+	t.Helper()
 	d := &desk{dir: t.TempDir(), program: program, rng: rand.New(rand.NewPCG(seed, 1))}
-	d.repo = filepath.Join(d.dir, "repository")
-	d.restic = peer.Restic(t).With("RESTIC_REPOSITORY="+d.repo, "RESTIC_PASSWORD="+repoPassword)
-	d.env = []string{"HOME=" + d.dir, "RESTIC_REPOSITORY=" + d.repo, "RESTIC_PASSWORD=" + repoPassword, "TZ=UTC", "PATH=" + os.Getenv("PATH")}
-	bucket := blob.NewLocal(d.repo, blob.LocalOptions{})
+	d.place = filepath.Join(d.dir, "repository")
+	d.restic = peer.Restic(t).With("RESTIC_REPOSITORY="+d.place, "RESTIC_PASSWORD="+repoPassword)
+	d.env = []string{"HOME=" + d.dir, "RESTIC_REPOSITORY=" + d.place, "RESTIC_PASSWORD=" + repoPassword, "TZ=UTC"}
+	bucket := blob.NewLocal(d.place, blob.LocalOptions{})
 	if err := bucket.Create(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := repo.Init(t.Context(), bucket, repo.NewPassword(repoPassword), repo.InitOptions{KDF: repo.CheapKDF}); err != nil {
+	var err error
+	d.repo, err = repo.Init(t.Context(), bucket, repo.NewPassword(repoPassword), repo.InitOptions{KDF: repo.KDF{N: 1 << 10, R: 8, P: 1}})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -99,20 +108,10 @@ func (d *desk) kill(t *testing.T, args ...string) bool {
 	}
 }
 
-// open opens the repository as a program does that has never seen it.
-func (d *desk) open(t *testing.T) *repo.Repo {
-	t.Helper()
-	r, err := repo.Open(t.Context(), blob.NewLocal(d.repo, blob.LocalOptions{}), repo.NewPassword(repoPassword))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
 // check holds the repository to our own check.
 func (d *desk) check(t *testing.T, readData bool) {
 	t.Helper()
-	report, err := d.open(t).Check(t.Context(), repo.CheckOptions{ReadData: readData})
+	report, err := d.repo.Check(t.Context(), repo.CheckOptions{ReadData: readData})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,14 +133,16 @@ func (d *desk) checkByRestic(t *testing.T, args ...string) {
 // snapshots opens the snapshots, oldest first.
 func (d *desk) snapshots(t *testing.T) []*snapshot.Source {
 	t.Helper()
-	r := d.open(t)
-	all, err := r.Snapshots(t.Context())
+	all, err := d.repo.Snapshots(t.Context())
+	if err == nil {
+		err = d.repo.LoadIndex(t.Context())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	var list []*snapshot.Source
 	for _, sn := range all {
-		src, err := snapshot.Open(t.Context(), r, sn)
+		src, err := snapshot.Open(t.Context(), d.repo, sn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +156,7 @@ func (d *desk) objects(t *testing.T) map[string]int {
 	t.Helper()
 	count := map[string]int{}
 	for _, kind := range []string{"locks", "data", "index", "snapshots"} {
-		err := filepath.WalkDir(filepath.Join(d.repo, kind), func(_ string, e fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(d.place, kind), func(_ string, e fs.DirEntry, err error) error {
 			if err == nil && e.Type().IsRegular() && !strings.Contains(e.Name(), "-tmp-") {
 				count[kind]++
 			}
@@ -183,26 +184,27 @@ func phase(before, after map[string]int) string {
 	return "before the lock"
 }
 
-// crashes is how many kills of each of two kinds a test of some desks makes.
-func crashes() (desks uint64, kills int) {
+// Backup and restore may be killed at any time; what must hold then stands below.
+func TestKilled(t *testing.T) {
+	program := build(t)
+	seeds, kills := uint64(4), 25 // of each kind and seed
 	if testing.Short() {
-		return 1, 5
+		seeds, kills = 1, 5
 	}
-	return 4, 25
-}
-
-// A backup may be killed at any time: the repository stays clean, there is no half snapshot, and the next run saves
-// exactly what the Maildir holds.
-func TestBackupIsKilled(t *testing.T) {
-	desks, kills := crashes()
-	for seed := range desks {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+	for seed := range seeds {
+		t.Run(fmt.Sprintf("backup, seed %d", seed), func(t *testing.T) {
 			t.Parallel()
-			testBackupIsKilled(t, newDesk(t, seed), kills)
+			testBackupIsKilled(t, newDesk(t, program, seed), kills)
+		})
+		t.Run(fmt.Sprintf("restore, seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			testRestoreIsKilled(t, newDesk(t, program, seed), kills)
 		})
 	}
 }
 
+// testBackupIsKilled: the repository stays clean, there is no half snapshot, and the next run saves exactly what the
+// Maildir holds.
 func testBackupIsKilled(t *testing.T, d *desk, kills int) {
 	mailbox := newTree(t, filepath.Join(d.dir, "mail"), d.rng)
 	mailbox.deliver(t, 300)
@@ -263,18 +265,7 @@ func (d *desk) mustHold(t *testing.T, sn *snapshot.Source, w *tree) {
 	}
 }
 
-// A restore may be killed at any time: what stands in the destination is whole, and the next run adds exactly what
-// is not there yet.
-func TestRestoreIsKilled(t *testing.T) {
-	desks, kills := crashes()
-	for seed := range desks {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			t.Parallel()
-			testRestoreIsKilled(t, newDesk(t, seed), kills)
-		})
-	}
-}
-
+// testRestoreIsKilled: what stands in the destination is whole, and the next run adds exactly what is not there yet.
 func testRestoreIsKilled(t *testing.T, d *desk, kills int) {
 	source := newTree(t, filepath.Join(d.dir, "mail"), d.rng)
 	source.deliver(t, 250)
