@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -71,4 +72,30 @@ func benchBody(size int, hint Hint) []byte {
 		p = append(p, message(i)...)
 	}
 	return p[:size]
+}
+
+// BenchmarkLoadIndex measures what opening a repository of 200,000 blobs costs before the first lookup.
+func BenchmarkLoadIndex(b *testing.B) {
+	r, bucket := newMemoryRepo(b)
+	const files, each = 4, 50_000
+	for f := range files {
+		p := packEntry{id: Hash([]byte{byte(f)}), blobs: make([]packed, each)}
+		for i := range p.blobs {
+			id := Hash(binary.BigEndian.AppendUint32(nil, uint32(f*each+i)))
+			p.blobs[i] = packed{id: id, offset: uint32(i * 3000), length: 3000, plain: 5900}
+		}
+		if _, err := r.saveUnpacked(b.Context(), blob.Index, appendIndex(nil, []packEntry{p})); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		again, err := newRepo(bucket, r.seal.key)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := again.LoadIndex(context.WithoutCancel(b.Context())); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
