@@ -73,6 +73,9 @@ func (c *Client) Capabilities() Caps { return c.caps }
 // IsDovecot reports whether the server says that it is Dovecot, which has items that no capability tells of (X-GUID).
 func (c *Client) IsDovecot() bool { return strings.Contains(c.identity, `"Dovecot`) }
 
+// IsCyrus reports whether the server says that it is Cyrus.
+func (c *Client) IsCyrus() bool { return strings.Contains(c.identity, `"Cyrus`) }
+
 // Exists is the number of messages in the selected mailbox, as the server said last.
 func (c *Client) Exists() int64 { return c.exists }
 

@@ -69,11 +69,9 @@ func (s *Store) send(ctx context.Context, c *conn, name mail.Name, box string, m
 		return a
 	}
 	if bytes.IndexByte(raw, 0) >= 0 {
-		if !c.Capabilities().Has("BINARY") {
-			a.err = fmt.Errorf("%w: the message holds a NUL", mail.ErrUnsupported)
-			return a
-		}
-		out.Binary = true
+		// Servers with BINARY take it and store something else: QUIRK: Dovecot 2.3 0x80, Cyrus 3.6 another encoding.
+		a.err = fmt.Errorf("%w: the message holds a NUL, which IMAP cannot carry unchanged", mail.ErrUnsupported)
+		return a
 	}
 	if m.Flags != "" {
 		p, err := s.permission(ctx, c, name)

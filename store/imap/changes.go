@@ -40,7 +40,7 @@ type listing struct {
 }
 
 func (s *Store) changes(ctx context.Context, c *conn, name mail.Name, since mail.Token) (mail.Changes, error) {
-	old, known := parseToken(since)
+	old, known := parseToken(since, s.scope(name))
 	caps := c.Capabilities()
 	if known && caps.Has("QRESYNC") && !c.asked {
 		// QUIRK: iCloud: ENABLE QRESYNC may go unanswered; the connection then runs into its time-out, and the next try
@@ -59,7 +59,7 @@ func (s *Store) changes(ctx context.Context, c *conn, name mail.Name, since mail
 	l := &listing{conn: c, store: s, name: name, box: box}
 	now := state{box.UIDValidity, box.UIDNext, box.HighestModSeq, box.Exists}
 	// A mod-sequence that went back means that the server was restored: nothing that it says of since then holds.
-	if known && now.token() != "" && old.uidValidity == now.uidValidity && old.modSeq <= now.modSeq && old.uidNext <= now.uidNext {
+	if known && now.token(s.scope(name)) != "" && old.uidValidity == now.uidValidity && old.modSeq <= now.modSeq && old.uidNext <= now.uidNext {
 		if now == old {
 			return l.answer(mail.Changes{Method: "unchanged"}), nil
 		}
@@ -186,7 +186,7 @@ func (l *listing) sorted() []mail.Message {
 func (l *listing) answer(ch mail.Changes) mail.Changes {
 	now := state{l.box.UIDValidity, l.box.UIDNext, l.box.HighestModSeq, l.box.Exists}
 	ch.UIDValidity, ch.UIDNext, ch.HighestModSeq = now.uidValidity, now.uidNext, now.modSeq
-	ch.Token, ch.Count = now.token(), l.Exists()
+	ch.Token, ch.Count = now.token(l.store.scope(l.name)), l.Exists()
 	return ch
 }
 

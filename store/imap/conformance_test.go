@@ -1,6 +1,7 @@
 package imap_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+	"unicode"
 
 	"roost/mail"
 	"roost/peer"
@@ -82,7 +85,63 @@ func crlf(raw []byte) []byte {
 	return []byte(strings.ReplaceAll(text, "\n", "\r\n"))
 }
 
-// systemOnly reports whether a flag is one that IMAP cannot carry or no server lets us make.
+func holdsNUL(raw []byte) bool { return bytes.IndexByte(raw, 0) >= 0 }
+
+// dovecotStores is what Dovecot makes of a message: it takes a CR before a line end, or at the end, for part of it.
+func dovecotStores(raw []byte) []byte {
+	return bytes.TrimSuffix(bytes.ReplaceAll(crlf(raw), []byte("\r\r\n"), []byte("\r\n")), []byte("\r"))
+}
+
+func dovecotRefuses(raw []byte) bool {
+	return holdsNUL(raw) || len(raw) == 0 || bytes.HasPrefix(raw, []byte("\x1f\x8b"))
+}
+
+// isFuture reports whether Dovecot replaces a date by that of today.
+func isFuture(date time.Time) bool { return date.After(time.Now()) }
+
+// dovecotRefusesName reports whether Dovecot refuses a name.
+func dovecotRefusesName(format, separator string) func(mail.Name) bool {
+	refuses := refusesName(separator)
+	return func(name mail.Name) bool {
+		for i, c := range name.Components() {
+			switch {
+			case strings.ContainsFunc(c, unicode.IsControl), c == ".", c == "..", format == "maildir" && len(c) > 250, i == 0 && strings.HasPrefix(c, "~"):
+				return true
+			case format == "maildir" && strings.ContainsAny(c, "./"):
+				return true
+			}
+		}
+		return refuses(name)
+	}
+}
+
+// cyrusStores is what Cyrus makes of a message: 8-bit octets in the header become "X".
+func cyrusStores(raw []byte) []byte {
+	raw = crlf(raw)
+	header, _, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
+	for i := range header {
+		if raw[i] >= 0x80 {
+			raw[i] = 'X'
+		}
+	}
+	return raw
+}
+
+// cyrusRefuses reports whether Cyrus does not take a message: its first line must be a field, or empty.
+func cyrusRefuses(raw []byte) bool {
+	first, _, _ := bytes.Cut(raw, []byte("\n"))
+	isField := bytes.Contains(first, []byte(":")) || bytes.HasPrefix(first, []byte("From ")) || len(bytes.TrimSpace(first)) == 0
+	return holdsNUL(raw) || len(raw) == 0 || !isField
+}
+
+// cyrusRefusesName reports whether Cyrus refuses a name.
+func cyrusRefusesName(name mail.Name) bool {
+	return refusesName("/")(name) || strings.ContainsFunc(strings.Join(name.Components(), ""), func(r rune) bool {
+		return unicode.IsControl(r) || strings.ContainsRune(`%\"`, r)
+	})
+}
+
+// losesFlag reports whether a flag is one that IMAP cannot carry or no server lets us make.
 func losesFlag(flag string) bool {
 	return !wire.IsFlag(flag) || flag == `\X-Unknown`
 }
@@ -116,7 +175,7 @@ func TestConformsOnDialects(t *testing.T) {
 				_, o := fake(t, account, imaptest.Dialect{Capabilities: capabilities})
 				return open(t, o)
 			}, storetest.Options{
-				Stored: crlf, LosesFlag: losesFlag, RefusesName: refusesName("/"), Many: 200, Large: 3 << 20,
+				Stored: crlf, Refuses: holdsNUL, LosesFlag: losesFlag, RefusesName: refusesName("/"), Many: 200, Large: 3 << 20,
 			})
 		})
 	}
@@ -140,7 +199,10 @@ func TestConformsOnDovecot(t *testing.T) {
 			var users atomic.Int64
 			storetest.Run(t, func(t *testing.T) mail.Store {
 				return open(t, options(t, server.IMAPSAddr, fmt.Sprintf("user%d", users.Add(1)), roots))
-			}, storetest.Options{Stored: crlf, LosesFlag: losesFlag, RefusesName: refusesName(separator), Many: 200, Large: 3 << 20})
+			}, storetest.Options{
+				Stored: dovecotStores, Refuses: dovecotRefuses, LosesFlag: losesFlag, LosesDate: isFuture,
+				RefusesName: dovecotRefusesName(o.Format, separator), Many: 200, Large: 3 << 20,
+			})
 		})
 	}
 }
@@ -154,5 +216,8 @@ func TestConformsOnCyrus(t *testing.T) {
 		user := fmt.Sprintf("user%d", users.Add(1))
 		server.AddUser(t, user)
 		return open(t, options(t, server.IMAPSAddr, user, roots))
-	}, storetest.Options{Stored: crlf, LosesFlag: losesFlag, RefusesName: refusesName("/"), Many: 200, Large: 3 << 20})
+	}, storetest.Options{
+		Stored: cyrusStores, Refuses: cyrusRefuses, LosesFlag: losesFlag, RefusesName: cyrusRefusesName,
+		KeepsParents: true, Many: 200, Large: 3 << 20,
+	})
 }

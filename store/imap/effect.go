@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	wire "roost/imap"
 	"roost/mail"
@@ -173,10 +174,15 @@ func (s *Store) create(ctx context.Context, name mail.Name, role mail.Role) erro
 		if err := s.createParents(ctx, c, name); err != nil {
 			return err
 		}
-		if err := c.Create(ctx, raw, string(role)); err != nil {
-			return c.present(ctx, raw, err)
+		err = c.Create(ctx, raw, string(role))
+		if err == nil {
+			return nil
 		}
-		return nil
+		var e *wire.Error
+		if role != "" && errors.As(err, &e) && strings.Contains(strings.ToLower(e.Text), "special-use") {
+			return fmt.Errorf("%w: %w", mail.ErrUnsupported, err) // QUIRK: Cyrus 3.6: a role is given once, and USEATTR not said
+		}
+		return c.present(ctx, raw, err)
 	})
 	return fault("create", name, err)
 }

@@ -64,11 +64,15 @@ func meaning(e *wire.Error) (word error, wide bool) {
 		return mail.ErrQuota, false
 	case "TOOBIG": // RFC 7889
 		return mail.ErrTooBig, false
+	case "CANNOT", "HASCHILDREN", "USEATTR": // RFC 6154 3, RFC 9051 7.1
+		return mail.ErrUnsupported, false
 	case "READ-ONLY":
 		return mail.ErrReadOnly, false
 	}
 	text := strings.ToLower(e.Text)
 	switch {
+	case strings.Contains(text, "mailbox doesn't exist"), strings.Contains(text, "mailbox does not exist"):
+		return mail.ErrNoMailbox, false
 	case strings.Contains(text, "permission denied"), strings.Contains(text, "access denied"):
 		return mail.ErrDenied, false
 	case strings.Contains(text, "quota exceeded"), strings.Contains(text, "over quota"):

@@ -65,7 +65,8 @@ func (s *Store) list(ctx context.Context, c *conn) ([]mail.Mailbox, error) {
 		}
 	}
 	all, raws := s.take(l, entries, subscribed)
-	if err := s.addStates(ctx, c, all, states); err != nil {
+	all, err = s.addStates(ctx, c, all, states)
+	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -131,7 +132,8 @@ func statusItems(c *conn) []string {
 		items = append(items, "HIGHESTMODSEQ")
 	}
 	switch {
-	case caps.Has("OBJECTID"):
+	case caps.Has("OBJECTID") && !c.IsCyrus():
+		// QUIRK: Cyrus 3.6.1: MAILBOXID is garbage beside other items, and spoils them.
 		items = append(items, "MAILBOXID")
 	case c.IsDovecot():
 		items = append(items, "X-GUID")
@@ -140,7 +142,7 @@ func statusItems(c *conn) []string {
 }
 
 // addStates puts the states into the mailboxes, and asks for those that did not come with the list.
-func (s *Store) addStates(ctx context.Context, c *conn, all []mail.Mailbox, states map[string]wire.MailboxStatus) error {
+func (s *Store) addStates(ctx context.Context, c *conn, all []mail.Mailbox, states map[string]wire.MailboxStatus) ([]mail.Mailbox, error) {
 	byName := make(map[string]*mail.Mailbox, len(all))
 	for raw, st := range states {
 		delete(states, raw)
@@ -153,33 +155,41 @@ func (s *Store) addStates(ctx context.Context, c *conn, all []mail.Mailbox, stat
 			continue
 		}
 		if st, ok := states[canonical(box.Raw)]; ok {
-			setState(box, st)
+			s.setState(box, st)
 			continue
 		}
 		byName[box.Raw] = box
 		missing = append(missing, box.Raw)
 	}
 	items := statusItems(c)
-	// QUIRK: Cyrus 3.6.1: MAILBOXID beside other items of STATUS is garbage; it is right in LIST.
-	items = slices.DeleteFunc(items, func(item string) bool { return item == "MAILBOXID" })
-	return c.Status(ctx, missing, items, func(raw string, st wire.MailboxStatus, err error) {
+	gone := map[mail.Name]bool{}
+	err := c.Status(ctx, missing, items, func(raw string, st wire.MailboxStatus, err error) {
 		box := byName[raw]
 		if err == nil {
-			setState(box, st)
+			s.setState(box, st)
 			return
 		}
 		c.note(err)
+		e := fault("status", box.Name, err)
+		if errors.Is(e, mail.ErrNoMailbox) {
+			// QUIRK: Dovecot 2.3 lists a mailbox that is deleted, and has others below it, as if it were there.
+			box.NoSelect, gone[box.Name] = true, true
+			return
+		}
 		// Not readable is a fact of the mailbox only if the server says so; else it is asked again when it is read.
-		if e := fault("status", box.Name, err); errors.Is(e, mail.ErrDenied) || isCode(err, "NOPERM") {
+		if errors.Is(e, mail.ErrDenied) || isCode(err, "NOPERM") {
 			box.Err = e
 		}
 	})
+	return slices.DeleteFunc(all, func(box mail.Mailbox) bool {
+		return gone[box.Name] && !slices.ContainsFunc(all, func(other mail.Mailbox) bool { return other.Name.Below(box.Name) })
+	}), err
 }
 
 // setState puts what the server says of a mailbox into it.
-func setState(box *mail.Mailbox, st wire.MailboxStatus) {
+func (s *Store) setState(box *mail.Mailbox, st wire.MailboxStatus) {
 	box.Count, box.UIDNext, box.UIDValidity = st.Messages, st.UIDNext, st.UIDValidity
 	box.HighestModSeq, box.ID = st.HighestModSeq, st.MailboxID
 	state := state{uidValidity: st.UIDValidity, uidNext: st.UIDNext, modSeq: st.HighestModSeq, count: st.Messages}
-	box.Token = state.token()
+	box.Token = state.token(s.scope(box.Name))
 }

@@ -117,6 +117,9 @@ func internalDate(c *trial) {
 		time.Date(2036, 2, 3, 4, 5, 6, 0, time.UTC),
 		time.Date(2020, 1, 2, 3, 4, 5, 999_999_999, time.UTC),
 	} {
+		if c.LosesDate != nil && c.LosesDate(d) {
+			continue
+		}
 		key := c.add("box", mail.Message{InternalDate: d}, text(d.String()))
 		if got, want := c.message("box", key).InternalDate, d.Truncate(time.Second); !got.Equal(want) {
 			c.Errorf("appended with InternalDate %v, listed with %v, want %v", d, got, want)

@@ -9,6 +9,7 @@ package storetest
 import (
 	"context"
 	"testing"
+	"time"
 
 	"roost/mail"
 )
@@ -35,9 +36,13 @@ type Options struct {
 	// LosesFlag reports whether the store cannot keep a flag. nil: it keeps all.
 	LosesFlag func(flag string) bool
 
-	FoldsCase bool // mailboxes whose names differ only in case are the same one
-	Many      int  // messages of the test with many; default 500
-	Large     int  // octets of the large message; default 8 MiB
+	// LosesDate reports whether the store cannot keep an InternalDate. nil: it keeps all.
+	LosesDate func(date time.Time) bool
+
+	KeepsParents bool // Delete of a mailbox with others below it is ErrUnsupported, and changes nothing
+	FoldsCase    bool // mailboxes whose names differ only in case are the same one
+	Many         int  // messages of the test with many; default 500
+	Large        int  // octets of the large message; default 8 MiB
 }
 
 // Run tests the stores that open returns. Each call of open gives a new, empty

@@ -173,7 +173,11 @@ func (m *Mailbox) SetFlags(uid uint32, flags ...string) {
 	}
 }
 
+// setFlags leaves the mod-sequence as it is if nothing changes, as servers do.
 func (m *Mailbox) setFlags(message *Message, flags []string) {
+	if slices.Equal(slices.Sorted(slices.Values(message.Flags)), slices.Sorted(slices.Values(flags))) {
+		return
+	}
 	m.HighestModSeq++
 	message.Flags, message.ModSeq = slices.Clone(flags), m.HighestModSeq
 }

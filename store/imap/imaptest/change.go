@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // append serves APPEND, of several messages where the dialect has MULTIAPPEND (RFC 3502).
@@ -26,6 +27,9 @@ func (s *Session) append(c Command) {
 			next.InternalDate = arg.Text
 		case Literal:
 			next.Body = []byte(arg.Text)
+			if next.InternalDate == "" {
+				next.InternalDate = Date(time.Now())
+			}
 			messages = append(messages, next)
 			next = Message{}
 		default:

@@ -133,14 +133,15 @@ func (p *parser) arg() (Arg, error) {
 }
 
 // atomEnd is the length of the atom that a line begins with, at least one octet. Spaces and parentheses belong to it
-// within brackets, as in BODY.PEEK[HEADER.FIELDS (DATE)].
+// within the brackets of a section, as in BODY.PEEK[HEADER.FIELDS (DATE)]; a lone bracket is an octet as any other.
 func atomEnd(line string) int {
 	brackets := 0
+	section := strings.HasPrefix(strings.ToUpper(line), "BODY") || strings.HasPrefix(strings.ToUpper(line), "BINARY")
 	for i := range len(line) {
 		switch c := line[i]; {
-		case c == '[':
+		case c == '[' && section:
 			brackets++
-		case c == ']':
+		case c == ']' && section:
 			brackets--
 		case i > 0 && brackets <= 0 && (c == ' ' || c == '(' || c == ')'):
 			return i
