@@ -189,21 +189,10 @@ func (r *blobReader) Read(p []byte) (int, error) {
 // maxHeader bounds a header, in octets. What has no body within it is no header.
 const maxHeader = 64 << 20
 
-// readHeader reads from r as much as it takes to see where the header ends.
 func readHeader(r io.Reader) ([]byte, error) {
-	raw := make([]byte, 0, 16<<10)
-	for len(raw) < maxHeader {
-		if len(raw) == cap(raw) {
-			raw = append(raw, 0)[:len(raw)]
-		}
-		n, err := r.Read(raw[len(raw):cap(raw)])
-		raw = raw[:len(raw)+n]
-		if err != nil && err != io.EOF {
-			return nil, err
-		}
-		if header, body := message.Split(raw); len(body) > 0 || err == io.EOF {
-			return header, nil
-		}
+	header, err := io.ReadAll(io.LimitReader(message.HeaderOf(r), maxHeader+1))
+	if err == nil && len(header) > maxHeader {
+		err = fmt.Errorf("header is longer than %d octets", maxHeader)
 	}
-	return nil, fmt.Errorf("header is longer than %d octets", maxHeader)
+	return header, err
 }
