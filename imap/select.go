@@ -141,7 +141,8 @@ func (c *Client) readESearch() error {
 		case t.Kind == EOL:
 			return nil
 		case isAll && t.Kind == Atom:
-			if set, err := ParseSet(string(t.Bytes)); err == nil && p != nil {
+			// A set that names more than the mailbox holds is a few octets that would keep us busy for hours.
+			if set, err := ParseSet(string(t.Bytes)); err == nil && p != nil && set.Len() <= c.exists {
 				for u := range set.All() {
 					p.onSearch(u)
 				}
