@@ -160,6 +160,7 @@ func refusesName(separator string) func(mail.Name) bool {
 
 // The driver holds the contract on a server that can everything, and on one that can next to nothing.
 func TestConformsOnDialects(t *testing.T) {
+	t.Parallel()
 	for name, capabilities := range map[string][]string{
 		"everything":      imaptest.Everything(),
 		"without QRESYNC": imaptest.Without(imaptest.Everything(), "QRESYNC"),
@@ -183,6 +184,7 @@ func TestConformsOnDialects(t *testing.T) {
 
 // The driver holds the contract on Dovecot, in each of its formats.
 func TestConformsOnDovecot(t *testing.T) {
+	t.Parallel()
 	for _, o := range []peer.DovecotOptions{
 		{Format: "maildir"},
 		{Format: "sdbox"},
@@ -193,7 +195,11 @@ func TestConformsOnDovecot(t *testing.T) {
 		if separator == "" {
 			separator = "/"
 		}
-		t.Run(fmt.Sprintf("%s %s", o.Format, o.Prefix), func(t *testing.T) {
+		t.Run(strings.TrimSpace(o.Format+" "+o.Prefix), func(t *testing.T) {
+			if testing.Short() && o != (peer.DovecotOptions{Format: "maildir"}) {
+				t.Skip("one format is enough for a short test")
+			}
+			t.Parallel()
 			server := peer.Dovecot(t, o)
 			roots := authority(t, server.CertificatePath)
 			var users atomic.Int64
@@ -209,6 +215,10 @@ func TestConformsOnDovecot(t *testing.T) {
 
 // The driver holds the contract on Cyrus.
 func TestConformsOnCyrus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	t.Parallel()
 	server := peer.Cyrus(t)
 	roots := authority(t, server.CertificatePath)
 	var users atomic.Int64
