@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"roost/blob"
+	"roost/mail"
 	"roost/peer"
 	"roost/repo"
 	"roost/snapshot"
@@ -82,25 +84,53 @@ func (d *desk) run(t *testing.T, args ...string) string {
 	return stdout.String()
 }
 
-// kill runs the program and kills it at a random moment, and reports whether that came before its end.
-func (d *desk) kill(t *testing.T, args ...string) bool {
+// kill runs the program and kills it at a random moment, and reports whether that came before its end. after is "", or
+// the kind of object that the run must have saved before: what comes then takes little of a run's time.
+func (d *desk) kill(t *testing.T, after string, args ...string) bool {
 	t.Helper()
 	cmd := exec.Command(d.program, args...)
 	var output bytes.Buffer
 	cmd.Env, cmd.Stdout, cmd.Stderr = d.env, &output, &output
-	moment := time.Duration(d.rng.Int64N(int64(d.usual)))
+	span, before := d.usual, 0
+	if after != "" {
+		span, before = span/8, d.objects(t)[after]
+	}
+	moment := time.Duration(d.rng.Int64N(int64(span)))
+	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(moment, func() { cmd.Process.Kill() })
+	exited := make(chan struct{})
+	go func() {
+		cmd.Wait() // says no more than ProcessState
+		close(exited)
+	}()
+	if after != "" {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for running := true; running && d.objects(t)[after] == before; {
+			select {
+			case <-tick.C:
+			case <-exited:
+				running = false
+			}
+		}
+	}
+	timer := time.NewTimer(moment)
 	defer timer.Stop()
-	cmd.Wait()
+	select {
+	case <-timer.C:
+		cmd.Process.Kill()
+		<-exited
+	case <-exited:
+	}
 	switch code := cmd.ProcessState.ExitCode(); code {
 	case -1: // ended by a signal
 		d.kills++
 		return true
 	case 0:
 		d.misses++
+		d.usual = time.Since(began)
 		return false
 	default:
 		t.Fatalf("roost %s, to be killed after %v, ended before with code %d:\n%s", strings.Join(args, " "), moment, code, output.Bytes())
@@ -160,6 +190,9 @@ func (d *desk) objects(t *testing.T) map[string]int {
 			if err == nil && e.Type().IsRegular() && !strings.Contains(e.Name(), "-tmp-") {
 				count[kind]++
 			}
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // a temporary name, just renamed
+			}
 			return err
 		})
 		if err != nil {
@@ -213,8 +246,11 @@ func testBackupIsKilled(t *testing.T, d *desk, kills int) {
 	phases := map[string]int{}
 	for round := 0; d.kills < kills; round++ {
 		mailbox.change(t)
-		before := d.objects(t)
-		if d.kill(t, args...) {
+		before, late := d.objects(t), ""
+		if round%3 == 2 {
+			late = "index"
+		}
+		if d.kill(t, late, args...) {
 			after := d.objects(t)
 			phases[phase(before, after)]++
 			d.check(t, round%5 == 0)
@@ -284,9 +320,9 @@ func testRestoreIsKilled(t *testing.T, d *desk, kills int) {
 				want[l] += n
 			}
 		}
-		killed := d.kill(t, args...)
+		killed := d.kill(t, "", args...)
 		for killed {
-			got := maildirLetters(t, dir)
+			got, _ := maildirLetters(t, dir)
 			if n := total(got); n > len(own.files) && n < total(want) {
 				cut++
 			}
@@ -298,29 +334,30 @@ func testRestoreIsKilled(t *testing.T, d *desk, kills int) {
 			if d.kills >= kills || d.rng.IntN(3) > 0 {
 				break
 			}
-			killed = d.kill(t, args...) // once more, before it is done
+			killed = d.kill(t, "", args...) // once more, before it is done
 		}
 		usual := d.usual
 		d.run(t, args...)
-		d.usual = usual // not of what is left to do after a kill
-		if diff := cmp.Diff(want, maildirLetters(t, dir)); diff != "" {
+		got, _ := maildirLetters(t, dir)
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("round %d (-written +restored):\n%s", round, diff)
 		}
 		if round%5 == 0 {
 			if out := d.run(t, args...); !strings.Contains(out, "nothing changed") && !strings.Contains(out, "nothing new") {
 				t.Errorf("round %d: restored twice, it says:\n%s", round, out)
 			}
-			d.usual = usual
-			if diff := cmp.Diff(want, maildirLetters(t, dir)); diff != "" {
+			got, _ := maildirLetters(t, dir)
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("round %d, restored twice (-written +restored):\n%s", round, diff)
 			}
 		}
+		d.usual = usual // not of what was left to do after a kill
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Logf("%d killed, of these %d with a part of the messages restored; %d had ended before", d.kills, cut, d.misses)
-	if d.misses > d.kills {
+	if d.misses > d.kills || cut == 0 {
 		t.Errorf("of %d processes only %d were killed on their way", d.kills+d.misses, d.kills)
 	}
 	d.check(t, true)
@@ -336,14 +373,14 @@ func total(letters map[letter]int) int {
 }
 
 // maildirLetters is what a Maildir holds, and counts its files the plainest way.
-func maildirLetters(t *testing.T, dir string) map[letter]int {
+func maildirLetters(t *testing.T, dir string) (letters map[letter]int, mailboxes []mail.Name) {
 	t.Helper()
 	s, err := maildir.Open(t.Context(), dir, maildir.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	letters, _ := lettersOf(t, s)
+	letters, mailboxes = lettersOf(t, s)
 	var files int
 	for _, pattern := range []string{"cur/*", "new/*", ".*/cur/*", ".*/new/*"} {
 		names, err := filepath.Glob(filepath.Join(dir, pattern))
@@ -355,5 +392,5 @@ func maildirLetters(t *testing.T, dir string) map[letter]int {
 	if files != total(letters) {
 		t.Fatalf("%s has %d files, and %d messages are listed", dir, files, total(letters))
 	}
-	return letters
+	return letters, mailboxes
 }
