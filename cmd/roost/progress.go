@@ -87,7 +87,7 @@ func (m *meter) end() {
 	}
 	close(m.stop)
 	m.stopped.Wait()
-	m.clear()
+	m.line(func() {})
 }
 
 func (m *meter) loop() {
@@ -118,20 +118,19 @@ func (m *meter) show(now time.Time) {
 	}
 }
 
+// clear removes the status line. m.mu is held.
 func (m *meter) clear() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.shown {
 		io.WriteString(m.app.stderr, "\r\x1b[K")
 		m.shown = false
 	}
 }
 
-// line prints a line above the status line.
+// line prints something above the status line, undisturbed by it.
 func (m *meter) line(print func()) {
-	if m.app != nil {
-		m.clear()
-	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.clear()
 	print()
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"roost/store/imap/imaptest"
@@ -29,10 +31,15 @@ func newRoost(t *testing.T) *roost {
 
 func (r *roost) exits(want int, args ...string) {
 	r.Helper()
+	r.exitsIn(r.Context(), want, args...)
+}
+
+func (r *roost) exitsIn(ctx context.Context, want int, args ...string) {
+	r.Helper()
 	r.stdout.Reset()
 	r.stderr.Reset()
 	a := newApp(strings.NewReader(""), &r.stdout, &r.stderr, func(name string) string { return r.env[name] })
-	if got := a.run(r.Context(), args); got != want {
+	if got := a.run(ctx, args); got != want {
 		r.Fatalf("roost %s exits with %d, want %d\n%s%s", strings.Join(args, " "), got, want, &r.stdout, &r.stderr)
 	}
 	encoded := base64.StdEncoding.EncodeToString([]byte("\x00alice\x00" + imaptest.Secret))
@@ -170,4 +177,27 @@ func TestStorePasswordFile(t *testing.T) {
 	}
 	r.exits(exitOK, "account", "test", plain(s), "--store-password-file", file)
 	r.exits(exitUsage, "account", "test", plain(s))
+}
+
+// A backup that a signal ends saves what has arrived, says so, and exits with
+// the signal's code; the next one completes the books.
+func TestInterruptedBackup(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	s := sampleServer(t, imaptest.Dialect{Answers: []imaptest.Answer{
+		func(s *imaptest.Session, c imaptest.Command) bool {
+			if c.Name == "UID FETCH" && strings.Contains(c.Text, "BODY.PEEK") {
+				cancel(interrupted{syscall.SIGINT})
+			}
+			return false
+		},
+	}})
+	r := newRoost(t)
+	r.exitsIn(ctx, exitInterrupted, "backup", plain(s))
+	r.exits(exitOK, "check")
+	r.exits(exitOK, "backup", plain(s), "-q")
+	if got := r.stdout.String(); !strings.HasPrefix(got, "OK: 1 mailbox, 3 messages, ") {
+		t.Errorf("verdict of the next run: %s", got)
+	}
+	r.exits(exitOK, "check", "--read-data")
 }
