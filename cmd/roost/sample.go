@@ -22,9 +22,9 @@ import (
 // out several times, as it does in real mail.
 
 //go:embed sample
-var samples embed.FS
+var sampleFiles embed.FS
 
-// sampleBoxes are the directories of samples and the mailboxes they stand for.
+// sampleBoxes are the directories of sampleFiles and the mailboxes they stand for.
 var sampleBoxes = []struct {
 	dir  string
 	name mail.Name
@@ -49,13 +49,13 @@ type sample struct {
 
 // sampleMail reads the samples of a directory, in their order.
 func sampleMail(dir string) ([]sample, error) {
-	entries, err := fs.ReadDir(samples, path.Join("sample", dir))
+	entries, err := fs.ReadDir(sampleFiles, path.Join("sample", dir))
 	if err != nil {
 		return nil, fmt.Errorf("read samples: %w", err)
 	}
 	var all []sample
 	for _, e := range entries {
-		text, err := fs.ReadFile(samples, path.Join("sample", dir, e.Name()))
+		text, err := fs.ReadFile(sampleFiles, path.Join("sample", dir, e.Name()))
 		if err != nil {
 			return nil, fmt.Errorf("read samples: %w", err)
 		}
