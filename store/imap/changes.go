@@ -209,7 +209,9 @@ func (l *listing) delta(ctx context.Context, old state) (ch mail.Changes, ok boo
 		}
 		return ch, false, err
 	}
-	ch.Messages = l.sorted()
+	ch.Messages = slices.DeleteFunc(l.sorted(), func(m mail.Message) bool {
+		return vanished.Contains(m.UID) // expunged while it was listed
+	})
 	added := int64(0)
 	for i := range ch.Messages {
 		if ch.Messages[i].UID >= old.uidNext {

@@ -24,7 +24,7 @@ import (
 )
 
 // options reach a server at address over TLS from the first octet.
-func options(t *testing.T, address, user string, roots *x509.CertPool) imap.Options {
+func options(t testing.TB, address, user string, roots *x509.CertPool) imap.Options {
 	t.Helper()
 	host, portText, err := net.SplitHostPort(address)
 	if err != nil {
@@ -56,7 +56,7 @@ func open(t *testing.T, o imap.Options) *imap.Store {
 }
 
 // authority is the pool of one certificate, in PEM.
-func authority(t *testing.T, path string) *x509.CertPool {
+func authority(t testing.TB, path string) *x509.CertPool {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -51,9 +51,23 @@ func (s *Store) SetFlags(ctx context.Context, name mail.Name, keys []mail.Key, a
 func (s *Store) write(ctx context.Context, c *conn, name mail.Name) (*wire.Selected, error) {
 	box, err := s.selectBox(ctx, c, name, false)
 	if err == nil && box.ReadOnly {
-		return nil, mail.ErrReadOnly
+		return nil, fmt.Errorf("%w: the server opens the mailbox for reading only", mail.ErrReadOnly)
+	}
+	if err == nil {
+		err = s.sameUIDs(name, box)
 	}
 	return box, err
+}
+
+// sameUIDs says no if the mailbox is another than the one that Changes listed last: its UIDs are those of other messages.
+func (s *Store) sameUIDs(name mail.Name, box *wire.Selected) error {
+	s.mu.Lock()
+	then := s.validity[name]
+	s.mu.Unlock()
+	if then != 0 && box.UIDValidity != 0 && then != box.UIDValidity {
+		return fmt.Errorf("its UIDVALIDITY changed from %d to %d: list it anew", then, box.UIDValidity)
+	}
+	return nil
 }
 
 // Move implements mail.Store. Without MOVE (RFC 6851) it copies, and expunges what it has copied.
@@ -265,6 +279,7 @@ func (s *Store) Rename(ctx context.Context, old, new mail.Name) error {
 		return nil
 	})
 	s.forget(old)
+	s.forget(new)
 	return fault("rename", old, err)
 }
 
@@ -302,6 +317,11 @@ func (s *Store) forget(name mail.Name) {
 	for n := range s.permanent {
 		if within(n) {
 			delete(s.permanent, n)
+		}
+	}
+	for n := range s.validity {
+		if within(n) {
+			delete(s.validity, n)
 		}
 	}
 	for n := range s.raw {

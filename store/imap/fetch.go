@@ -18,10 +18,22 @@ const (
 	maxPoisoned = 5   // messages that may each cost us the connection, before we give up
 )
 
-// Fetch implements mail.Source. What is not answered when a connection is lost is asked for again on another.
+// Fetch implements mail.Source. What is not answered when a connection is lost is asked for again on another. Many
+// messages are fetched over all connections that are free.
 func (s *Store) Fetch(ctx context.Context, name mail.Name, keys []mail.Key, part mail.Part) iter.Seq2[mail.Fetched, error] {
 	return func(yield func(mail.Fetched, error) bool) {
-		f := newFetching(s, name, keys, part, yield)
+		if err := s.bodies.take(ctx); err != nil {
+			yield(mail.Fetched{}, err)
+			return
+		}
+		defer s.bodies.give()
+		f := newFetching(s, name, keys, part)
+		if more := s.moreSlots(len(f.uids)); more > 0 {
+			defer s.giveSlots(more)
+			s.fetchParallel(ctx, f.divide(1+more), yield)
+			return
+		}
+		f.yield = yield
 		if err := f.run(ctx); err != nil && !f.stopped {
 			yield(mail.Fetched{}, fault("fetch", name, err))
 		}
@@ -41,8 +53,10 @@ type fetching struct {
 	empty    []bool     // by index of uids: came without bytes once
 	foreign  []mail.Key // keys that no message here has
 	left     int        // of uids not answered
+	conn     *conn      // the one in use; nil before the first
 	stopped  bool       // the caller wants no more
 
+	waits    int    // because the server throttles, since the last answer
 	losses   int    // connections lost since the last answer
 	suspect  uint32 // asked for alone when the connection was lost; 0: none
 	poisoned int
@@ -51,8 +65,8 @@ type fetching struct {
 // errStopped ends a FETCH whose answers nobody wants any more.
 var errStopped = errors.New("stopped")
 
-func newFetching(s *Store, name mail.Name, keys []mail.Key, part mail.Part, yield func(mail.Fetched, error) bool) *fetching {
-	f := &fetching{s: s, name: name, part: part, yield: yield, items: "UID RFC822.SIZE BODY.PEEK[]"}
+func newFetching(s *Store, name mail.Name, keys []mail.Key, part mail.Part) *fetching {
+	f := &fetching{s: s, name: name, part: part, items: "UID RFC822.SIZE BODY.PEEK[]"}
 	if part == mail.Header {
 		f.items = "UID RFC822.SIZE BODY.PEEK[HEADER]"
 	}
@@ -64,23 +78,46 @@ func newFetching(s *Store, name mail.Name, keys []mail.Key, part mail.Part, yiel
 		}
 	}
 	slices.Sort(f.uids)
-	f.uids = slices.Compact(f.uids)
+	f.expect(slices.Compact(f.uids))
 	slices.Sort(f.foreign)
 	f.foreign = slices.Compact(f.foreign)
-	f.left = len(f.uids)
-	f.answered, f.empty = make([]bool, f.left), make([]bool, f.left)
 	return f
 }
 
-// run answers all keys, on one connection after the other.
-func (f *fetching) run(ctx context.Context) error {
-	if err := f.s.bodies.take(ctx); err != nil {
-		return err
+// expect makes uids, ascending, what is to be answered.
+func (f *fetching) expect(uids []uint32) {
+	f.uids, f.left = uids, len(uids)
+	f.answered, f.empty = make([]bool, f.left), make([]bool, f.left)
+}
+
+// divide makes several of f, which has not begun, in turns of a chunk, so that each has old messages and new ones.
+func (f *fetching) divide(count int) []*fetching {
+	shares := make([][]uint32, count)
+	for i, uid := range f.uids {
+		turn := i / fetchChunk % count
+		shares[turn] = append(shares[turn], uid)
 	}
-	defer f.s.bodies.give()
+	parts := make([]*fetching, count)
+	for i, uids := range shares {
+		parts[i] = &fetching{s: f.s, name: f.name, part: f.part, items: f.items}
+		parts[i].expect(uids)
+	}
+	parts[0].foreign = f.foreign
+	return parts
+}
+
+// run answers all keys, on one connection after the other. A slot for it was taken.
+func (f *fetching) run(ctx context.Context) error {
 	for {
 		err := f.once(ctx)
 		reason, lost := wire.ReasonOf(err)
+		if lost && reason == wire.ReasonThrottled && f.waits < maxTries && ctx.Err() == nil {
+			f.waits++
+			if err := sleep(ctx, backoff(f.waits, err)); err != nil {
+				return err
+			}
+			continue
+		}
 		if err == nil || f.stopped || ctx.Err() != nil || !lost || reason != wire.ReasonConnection {
 			return err
 		}
@@ -113,13 +150,18 @@ func (f *fetching) once(ctx context.Context) error {
 
 // on answers what is left on one connection.
 func (f *fetching) on(ctx context.Context, c *conn) error {
+	f.conn = c
 	sound := false
 	defer func() {
 		if !sound {
 			c.Close() // there may be answers on their way that nobody waits for
 		}
 	}()
-	if _, err := f.s.examine(ctx, c, f.name); err != nil {
+	box, err := f.s.examine(ctx, c, f.name)
+	if err == nil {
+		err = f.s.sameUIDs(f.name, box)
+	}
+	if err != nil {
 		sound = true
 		return err
 	}
@@ -292,13 +334,14 @@ func (f *fetching) fail(i int, err error) bool {
 func (f *fetching) answer(i int, got mail.Fetched, err error) bool {
 	f.answered[i] = true
 	f.left--
-	f.losses = 0
+	f.losses, f.waits = 0, 0
 	return f.give(got, err)
 }
 
 func (f *fetching) give(got mail.Fetched, err error) bool {
 	if !f.yield(got, err) {
 		f.stopped = true
+		f.conn.Close() // or all that was asked for would still be read, and thrown away
 	}
 	return !f.stopped
 }

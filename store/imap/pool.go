@@ -45,16 +45,6 @@ func (s slots) take(ctx context.Context) error {
 	}
 }
 
-// tryTake takes a slot if one is free now.
-func (s slots) tryTake() bool {
-	select {
-	case <-s:
-		return true
-	default:
-		return false
-	}
-}
-
 func (s slots) give() { s <- struct{}{} }
 
 // conn is a connection that is logged in.
