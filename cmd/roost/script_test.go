@@ -50,6 +50,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("KEY", e.WorkDir+"/home/.config/roost/repository.key")
 			e.Setenv("TMPDIR", e.WorkDir+"/tmp")
 			e.Setenv("TZ", "UTC")
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each command waits a second for late reports
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
