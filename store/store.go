@@ -15,6 +15,7 @@ import (
 	"roost/store/eml"
 	"roost/store/imap"
 	"roost/store/maildir"
+	"roost/store/mbox"
 	"roost/store/memory"
 )
 
@@ -39,6 +40,8 @@ func Open(ctx context.Context, text string, o Options) (mail.Store, error) {
 		return memory.New(memory.Options{}), nil
 	case "maildir":
 		return opened(maildir.Open(ctx, l.Path, maildir.Options{FS: l.Layout == "fs", UTF8: l.UTF8, Make: o.Make}))
+	case "mbox":
+		return opened(mbox.Open(ctx, l.Path, mbox.Options{Make: o.Make}))
 	case "eml":
 		return opened(eml.Open(ctx, l.Path, eml.Options{Make: o.Make}))
 	case "imap":
