@@ -118,12 +118,24 @@ func (m *mailbox) batch(ctx context.Context, works []*work) error {
 		if w.new, w.removed, err = snapshot.EditBucket(ctx, m.run.session, m.run.prev, w.old, w.edit()); err != nil {
 			return fmt.Errorf("%s: %w", m.box.Name, err)
 		}
-		for i := range w.items {
-			m.run.known.add(w.items[i].m.GUID, w.items[i].stored)
-		}
-		w.folded = folded{}
+		m.book(w)
 	}
 	return nil
+}
+
+// book enters what became of the messages of a bucket into the books, and
+// forgets them.
+func (m *mailbox) book(w *work) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range w.items {
+		it := &w.items[i]
+		m.count(it)
+		if it.state == stored && it.altered == "" {
+			m.run.known.add(it.m.GUID, it.stored)
+		}
+	}
+	w.folded, w.items = folded{}, nil
 }
 
 // recognise settles what needs no transfer: messages left out by a rule, and

@@ -29,6 +29,10 @@ type folded struct {
 // of an old one and another GUID is another message.
 func fold(old []snapshot.Entry, now []listed, full bool, gone func(snapshot.Slot) bool) folded {
 	var f folded
+	if len(old) == 0 {
+		f.fresh = now // not copied: a first list may be long
+		return f
+	}
 	f.keep = make([]snapshot.Entry, 0, len(old))
 	i, j := 0, 0
 	for i < len(old) || j < len(now) {

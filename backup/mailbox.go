@@ -34,7 +34,7 @@ type mailbox struct {
 	problems []snapshot.Problem
 	bytes    int64 // octets that the mailbox holds in the snapshot
 
-	mu     sync.Mutex // guards what follows, while batches run
+	mu     sync.Mutex // guards row, problems and bytes, and what follows, while batches run
 	unread int        // messages that were listed, and then nobody answered for: the state must not advance
 	why    error      // the last reason
 }
@@ -423,9 +423,6 @@ func (m *mailbox) settle() {
 	for _, w := range m.works {
 		edited[w.old.First] = w.new
 		m.bytes -= w.removed
-		for i := range w.items {
-			m.count(&w.items[i])
-		}
 	}
 	if m.voided {
 		m.row.Vanished = 0

@@ -42,7 +42,7 @@ for set in small large; do
 	pair "nothing changed in $set; restic" : "$roost backup -q -r r --from maildir:$set -u a" : "restic -r p backup -q $set"
 	pair "restore all of $set; restic" 'rm -rf out' "$roost restore -q -r r latest:a --to maildir:out --in-place" 'rm -rf out' "restic -r p restore -q latest --target out"
 	one=$(ls $set/cur | head -n 1)
-	pair "one message of $set; restic dump" : "$roost cat -q -r r latest:a INBOX 1" : "restic -r p dump -q latest $work/$set/cur/$one"
+	pair "one message of $set; restic dump" : "$roost cat -q -r r latest:a INBOX 1" : "restic -r p dump -q latest /$set/cur/$one"
 done
 if [ -d small ]; then
 	$fresh >/dev/null; $roost backup -q -r r --from maildir:small -u a >/dev/null
