@@ -18,6 +18,7 @@ import (
 const (
 	appendWindow = 32      // messages
 	appendBytes  = 8 << 20 // octets
+	maxKept      = 4 << 20 // octets of a buffer that is used again
 )
 
 // Append implements mail.Store.
@@ -60,7 +61,7 @@ type appending struct {
 	err  error // it was not sent
 }
 
-// send begins to append a message with CRLF line ends.
+// send begins to append a message with CRLF line ends. raw is sent when it returns.
 func (s *Store) send(ctx context.Context, c *conn, name mail.Name, box string, m mail.Message, raw []byte) *appending {
 	a := &appending{name: name, size: len(raw)}
 	out := wire.Outgoing{Date: m.InternalDate, Size: int64(len(raw)), Body: bytes.NewReader(raw)}
@@ -140,6 +141,8 @@ type bulk struct {
 	yield   func(mail.Appended, error) bool
 	flight  []*appending // the oldest first
 	octets  int          // of flight
+	raw     bytes.Buffer // the message that is being sent, as it was read
+	crlf    []byte       // the same as it is sent
 	stopped bool         // the caller wants no more
 }
 
@@ -182,14 +185,19 @@ func (b *bulk) next(ctx context.Context, c *conn, box string, m mail.Outgoing) (
 	if err != nil {
 		return &appending{err: fmt.Errorf("read message: %w", err)}, nil
 	}
-	raw, err := io.ReadAll(message.NormalizeCRLF(r))
+	if b.raw.Cap() > maxKept {
+		b.raw, b.crlf = bytes.Buffer{}, nil
+	}
+	b.raw.Reset()
+	_, err = b.raw.ReadFrom(r)
 	if closed := r.Close(); err == nil {
 		err = closed
 	}
 	if err != nil {
 		return &appending{err: fmt.Errorf("read message: %w", err)}, nil
 	}
-	return b.s.send(ctx, c, b.name, box, m.Message, raw), c.Err()
+	b.crlf = message.AppendCRLF(b.crlf[:0], b.raw.Bytes())
+	return b.s.send(ctx, c, b.name, box, m.Message, b.crlf), c.Err()
 }
 
 // settle answers the oldest message.
@@ -201,8 +209,6 @@ func (b *bulk) settle(ctx context.Context, c *conn, box string) error {
 	}
 	b.flight = b.flight[1:]
 	b.octets -= a.size
-	if b.stopped = !b.yield(mail.Appended{Key: key, Err: appendFault(b.name, err)}, nil); b.stopped {
-		return nil
-	}
+	b.stopped = !b.yield(mail.Appended{Key: key, Err: appendFault(b.name, err)}, nil)
 	return nil
 }
