@@ -126,7 +126,7 @@ func (s *Store) settle(ctx context.Context, o *opening, t tail, before *view, ui
 	if err != nil {
 		return "", err
 	}
-	added, err := find(o, start, info.Size(), s.format)
+	added, stop, err := find(o, start, info.Size(), s.format)
 	if err != nil || len(added) != 1 {
 		return "", fmt.Errorf("read back what was written: %d messages, %w", len(added), err)
 	}
@@ -135,9 +135,9 @@ func (s *Store) settle(ctx context.Context, o *opening, t tail, before *view, ui
 	s.mu.Unlock()
 	switch {
 	case before != nil:
-		s.remember(o.path, info, append(before.list, added[0]))
+		s.remember(o.path, &places{info, append(before.list, added[0]), stop})
 	case known != nil && same(known.info, t.mbox):
-		s.remember(o.path, info, append(known.list, added[0]))
+		s.remember(o.path, &places{info, append(known.list, added[0]), stop})
 	}
 	if before != nil && before.validity == 0 {
 		v, err := s.look(ctx, o)

@@ -53,6 +53,7 @@ type finder struct {
 	at     int64 // offset of the next line
 	blank  int64 // octets of the line before, if it is empty; at the start of the file 0
 	sep    bool  // a From_ line may stand here
+	stop   int64 // where the messages end
 	places []place
 	open   *opened
 }
@@ -75,22 +76,23 @@ const maxFieldLine = 4 << 10 // octets of a field of flags that are looked at
 var errNoMbox = errors.New("is no mbox: it does not begin with \"From \"")
 
 // find finds the messages in a file of size octets from offset start on, in their
-// order. Blank lines before the first From_ line are passed over; if anything else
+// order, and where they end: before a From_ line that was never finished, or at
+// size. Blank lines before the first From_ line are passed over; if anything else
 // stands there, it is errNoMbox.
-func find(file io.ReaderAt, start, size int64, format Format) ([]place, error) {
-	f := finder{file: file, size: size, format: format, sep: true}
+func find(file io.ReaderAt, start, size int64, format Format) (list []place, stop int64, err error) {
+	f := finder{file: file, size: size, format: format, sep: true, stop: size}
 	f.seek(start)
 	for {
 		line, whole, err := f.line()
 		if len(line) > 0 && !f.take(line, whole) {
-			return nil, errNoMbox
+			return nil, 0, errNoMbox
 		}
 		if err == io.EOF {
-			f.close(f.at - f.blank)
-			return f.places, nil
+			f.close(f.stop - f.blank)
+			return f.places, f.stop, nil
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 }
@@ -132,6 +134,11 @@ func (f *finder) take(line []byte, whole bool) (ok bool) {
 		f.at += int64(len(line))
 		return blank
 	}
+	if f.sep && f.open.mark.uid != 0 && isTornFrom(line) {
+		f.stop = f.at
+		f.at += int64(len(line))
+		return true
+	}
 	f.feed(line)
 	f.at += int64(len(line))
 	if f.sep, f.blank = blank, 0; blank {
@@ -149,6 +156,15 @@ func (f *finder) take(line []byte, whole bool) (ok bool) {
 		f.at += int64(len(line))
 	}
 	return true
+}
+
+// isTornFrom reports whether line, the last of a file, is the beginning of a
+// From_ line of ours.
+func isTornFrom(line []byte) bool {
+	if len(line) <= len(fromPrefix) {
+		return strings.HasPrefix(fromPrefix, string(line))
+	}
+	return bytes.HasPrefix(line, []byte(fromPrefix)) && line[len(line)-1] != '\n' && line[len(fromPrefix)] >= '0' && line[len(fromPrefix)] <= '9'
 }
 
 // feed counts the ">"s that quote.

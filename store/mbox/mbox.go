@@ -54,6 +54,7 @@ type Store struct {
 type places struct {
 	info fs.FileInfo
 	list []place
+	stop int64 // where they end
 }
 
 // maxPlaces is how many messages are remembered over all files, at about 120

@@ -29,7 +29,7 @@ type view struct {
 
 // look reads what is in the mailbox of an open file.
 func (s *Store) look(ctx context.Context, o *opening) (*view, error) {
-	list, info, err := s.messages(ctx, o)
+	known, err := s.messages(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,8 @@ func (s *Store) look(ctx context.Context, o *opening) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{list: list, side: side, end: info.Size(), info: info}
+	list := known.list
+	v := &view{list: list, side: side, end: known.stop, info: known.info}
 	if n := len(list); n > 0 && side.isTorn(list[n-1]) {
 		v.list, v.end = slices.Clip(list[:n-1]), list[n-1].start
 	}
@@ -46,26 +47,27 @@ func (s *Store) look(ctx context.Context, o *opening) (*view, error) {
 }
 
 // messages are those of an open file, from memory if it did not change.
-func (s *Store) messages(ctx context.Context, o *opening) ([]place, fs.FileInfo, error) {
+func (s *Store) messages(ctx context.Context, o *opening) (*places, error) {
 	info, err := o.Stat()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is no regular file", o.path)
+		return nil, fmt.Errorf("%s is no regular file", o.path)
 	}
 	s.mu.Lock()
 	known := s.places[o.path]
 	s.mu.Unlock()
 	if known != nil && same(known.info, info) {
-		return known.list, info, nil
+		return known, nil
 	}
-	list, err := find(contextReaderAt{ctx, o}, 0, info.Size(), s.format)
+	list, stop, err := find(contextReaderAt{ctx, o}, 0, info.Size(), s.format)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", o.path, err)
+		return nil, fmt.Errorf("%s: %w", o.path, err)
 	}
-	s.remember(o.path, info, list)
-	return list, info, nil
+	known = &places{info, list, stop}
+	s.remember(o.path, known)
+	return known, nil
 }
 
 // same reports whether a file did not change between two looks.
@@ -74,18 +76,18 @@ func same(a, b fs.FileInfo) bool {
 }
 
 // remember keeps the messages of a file in mind.
-func (s *Store) remember(file string, info fs.FileInfo, list []place) {
+func (s *Store) remember(file string, now *places) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.places, file)
-	n := len(list)
+	n := len(now.list)
 	for _, other := range s.places {
 		n += len(other.list)
 	}
 	if n > maxPlaces {
 		clear(s.places)
 	}
-	s.places[file] = &places{info, list}
+	s.places[file] = now
 }
 
 type contextReaderAt struct {
