@@ -9,10 +9,19 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
 
+// memoryLimit is how much memory the runtime may use before it collects garbage
+// harder, unless GOMEMLIMIT says otherwise. A list of a million messages alone
+// takes half of it.
+const memoryLimit = 300 << 20 // octets
+
 func main() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	ctx, stop := withSignals(context.Background())
 	code := newApp(os.Stdin, os.Stdout, os.Stderr, os.Getenv).run(ctx, os.Args[1:])
 	stop()
