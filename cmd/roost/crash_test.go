@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,75 +13,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"roost/blob"
-	"roost/mail"
-	"roost/peer"
-	"roost/repo"
-	"roost/snapshot"
-	"roost/store/maildir"
 )
 
 // The crash tests run the program as a process of its own, kill it so that it can clean up nothing (SIGKILL), and look at
 // what is left. The moment is drawn uniformly from the time that the same run takes undisturbed.
-
-const repoPassword = "correct horse"
-
-// desk is a repository, restic, and the program that is killed.
-type desk struct {
-	dir     string // scratch
-	place   string // directory of the repository
-	repo    *repo.Repo
-	program string
-	env     []string
-	restic  peer.Program
-	rng     *rand.Rand
-
-	usual         time.Duration // that a run takes
-	kills, misses int           // processes that died by our hand, and that had ended before
-}
-
-// build builds the program, without the race detector, which would make scrypt take longer than all the rest.
-func build(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "roost")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return program
-}
-
-func newDesk(t *testing.T, program string, seed uint64) *desk {
-	t.Helper()
-	d := &desk{dir: t.TempDir(), program: program, rng: rand.New(rand.NewPCG(seed, 1))}
-	d.place = filepath.Join(d.dir, "repository")
-	d.restic = peer.Restic(t).With("RESTIC_REPOSITORY="+d.place, "RESTIC_PASSWORD="+repoPassword)
-	d.env = []string{"HOME=" + d.dir, "RESTIC_REPOSITORY=" + d.place, "RESTIC_PASSWORD=" + repoPassword, "TZ=UTC"}
-	bucket := blob.NewLocal(d.place, blob.LocalOptions{})
-	if err := bucket.Create(); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	d.repo, err = repo.Init(t.Context(), bucket, repo.NewPassword(repoPassword), repo.InitOptions{KDF: repo.KDF{N: 1 << 10, R: 8, P: 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-// run runs the program to its end, which must be a good one: exit code 0 says that the books balance and nothing failed.
-func (d *desk) run(t *testing.T, args ...string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), d.program, args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Env, cmd.Stdout, cmd.Stderr = d.env, &stdout, &stderr
-	began := time.Now()
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("roost %s: %v\n%s%s", strings.Join(args, " "), err, stdout.Bytes(), stderr.Bytes())
-	}
-	d.usual = time.Since(began)
-	return stdout.String()
-}
 
 // kill runs the program and kills it at a random moment, and reports whether that came before its end. after is "", or
 // the kind of object that the run must have saved before: what comes then takes little of a run's time.
@@ -136,49 +70,6 @@ func (d *desk) kill(t *testing.T, after string, args ...string) bool {
 		t.Fatalf("roost %s, to be killed after %v, ended before with code %d:\n%s", strings.Join(args, " "), moment, code, output.Bytes())
 		return false
 	}
-}
-
-// check holds the repository to our own check.
-func (d *desk) check(t *testing.T, readData bool) {
-	t.Helper()
-	report, err := d.repo.Check(t.Context(), repo.CheckOptions{ReadData: readData})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range report.Problems {
-		t.Fatalf("check: %v %v", p, p.Paths)
-	}
-}
-
-// checkByRestic holds it to restic's, which wants to be alone: the dead writers' locks go first, as its user would do it.
-func (d *desk) checkByRestic(t *testing.T, args ...string) {
-	t.Helper()
-	d.restic.Run(t, "unlock")
-	if locks := d.restic.Run(t, "--no-lock", "list", "locks"); locks != "" {
-		t.Fatalf("restic takes locks of dead processes for live ones:\n%s", locks)
-	}
-	d.restic.Run(t, append([]string{"check"}, args...)...)
-}
-
-// snapshots opens the snapshots, oldest first.
-func (d *desk) snapshots(t *testing.T) []*snapshot.Source {
-	t.Helper()
-	all, err := d.repo.Snapshots(t.Context())
-	if err == nil {
-		err = d.repo.LoadIndex(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []*snapshot.Source
-	for _, sn := range all {
-		src, err := snapshot.Open(t.Context(), d.repo, sn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, src)
-	}
-	return list
 }
 
 // objects counts the objects of each kind in the repository.
@@ -277,30 +168,6 @@ func testBackupIsKilled(t *testing.T, d *desk, kills int) {
 	d.checkByRestic(t, "--read-data")
 }
 
-// mustHold compares a snapshot with what the test wrote.
-func (d *desk) mustHold(t *testing.T, sn *snapshot.Source, w *tree) {
-	t.Helper()
-	letters, names := lettersOf(t, sn)
-	if diff := cmp.Diff(w.letters(), letters); diff != "" {
-		t.Fatalf("snapshot %s, after %d kills (-written +snapshot):\n%s", sn.ID(), d.kills, diff)
-	}
-	if diff := cmp.Diff(w.names(), names); diff != "" {
-		t.Fatalf("snapshot %s, after %d kills, mailboxes (-written +snapshot):\n%s", sn.ID(), d.kills, diff)
-	}
-	ledger, err := sn.Ledger(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, row := range ledger.Rows {
-		if err := row.Balance(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if total := ledger.Total(); !ledger.Complete() || total.Held != int64(len(w.files)) {
-		t.Fatalf("snapshot %s: the ledger says %d held, complete %v; want %d", sn.ID(), total.Held, ledger.Complete(), len(w.files))
-	}
-}
-
 // testRestoreIsKilled: what stands in the destination is whole, and the next run adds exactly what is not there yet.
 func testRestoreIsKilled(t *testing.T, d *desk, kills int) {
 	source := newTree(t, filepath.Join(d.dir, "mail"), d.rng)
@@ -370,27 +237,4 @@ func total(letters map[letter]int) int {
 		n += count
 	}
 	return n
-}
-
-// maildirLetters is what a Maildir holds, and counts its files the plainest way.
-func maildirLetters(t *testing.T, dir string) (letters map[letter]int, mailboxes []mail.Name) {
-	t.Helper()
-	s, err := maildir.Open(t.Context(), dir, maildir.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	letters, mailboxes = lettersOf(t, s)
-	var files int
-	for _, pattern := range []string{"cur/*", "new/*", ".*/cur/*", ".*/new/*"} {
-		names, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		files += len(names)
-	}
-	if files != total(letters) {
-		t.Fatalf("%s has %d files, and %d messages are listed", dir, files, total(letters))
-	}
-	return letters, mailboxes
 }

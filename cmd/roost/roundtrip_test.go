@@ -22,15 +22,20 @@ func newEmptyTree(t *testing.T, dir string, seed uint64) *tree {
 	return w
 }
 
-// putSamples puts the files of the corpora in ROOST_SAMPLES, good mail and broken, into mailboxes called by their
-// directories, with flags and a date: of each directory the first hundred, then one in every. Without ROOST_SAMPLES the
-// test is skipped.
-func (w *tree) putSamples(t *testing.T, every int) {
+// corporaDir is the directory in ROOST_SAMPLES. Without it the test is skipped.
+func corporaDir(t *testing.T) string {
 	t.Helper()
 	root := os.Getenv("ROOST_SAMPLES")
 	if root == "" {
 		t.Skip("ROOST_SAMPLES is not set")
 	}
+	return root
+}
+
+// putSamples puts the files below root, good mail and broken, into mailboxes called by their directories, with flags and
+// a date: of each directory the first hundred, then one in every.
+func (w *tree) putSamples(t *testing.T, root string, every int) {
+	t.Helper()
 	seen := map[string]int{}
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
@@ -69,9 +74,11 @@ type parcel struct {
 // Public mail, good and broken, goes through the repository and comes out as it was: by restic restore, by restic dump,
 // by roost restore; also after restic has copied, forgotten and pruned.
 func TestCorpora(t *testing.T) {
+	long(t)
+	root := corporaDir(t)
 	d := newDesk(t, build(t), 1)
 	w := newEmptyTree(t, filepath.Join(d.dir, "mail"), 1)
-	w.putSamples(t, 1)
+	w.putSamples(t, root, 1)
 	backup := []string{"backup", "--from", "maildir:" + w.dir, "-u", "alice@example.com"}
 	d.run(t, backup...)
 	d.newestHolds(t, w)
