@@ -147,7 +147,7 @@ func (c *Client) greet(ctx context.Context) error {
 		c.conn.Close()
 		return e
 	}
-	c.takeCode(greeting.Code, nil)
+	c.takeCode(greeting.Code, greeting.Text, nil)
 	return nil
 }
 

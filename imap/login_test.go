@@ -337,3 +337,16 @@ func TestStartTLSRefused(t *testing.T) {
 		}
 	}
 }
+
+// What the server wants its users to read is handed on, in its own words, fit for a terminal.
+func TestAlert(t *testing.T) {
+	var alerts []string
+	client := script(t, Options{Alert: func(text string) { alerts = append(alerts, text) }}, "* OK [ALERT] down at \x1b[1mnoon hello",
+		step{"NOOP", "* OK [ALERT] soon\r\nTAG OK [ALERT] now\r\n"})
+	if err := client.Noop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(alerts, "|"); got != "down at  [1mnoon hello|soon|now" {
+		t.Errorf("alerts %q", got)
+	}
+}
