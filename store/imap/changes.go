@@ -37,20 +37,16 @@ type listing struct {
 	name     mail.Name
 	box      *wire.Selected
 	messages []mail.Message
+	text     []byte                // scratch: flags as sent
+	sets     map[string]mail.Flags // by the flags as sent: a million messages have a few sets
 }
 
 func (s *Store) changes(ctx context.Context, c *conn, name mail.Name, since mail.Token) (mail.Changes, error) {
 	old, known := parseToken(since, s.scope(name))
-	caps := c.Capabilities()
-	if known && caps.Has("QRESYNC") && !c.asked {
-		// QUIRK: iCloud: ENABLE QRESYNC may go unanswered; the connection then runs into its time-out, and the next try
-		// finds what follows all the same.
-		c.asked = true
-		err := c.Enable(ctx, "QRESYNC")
-		if err != nil && !refused(err) {
+	if known {
+		if err := s.enableQResync(ctx, c); err != nil {
 			return mail.Changes{}, err
 		}
-		c.qresync = err == nil
 	}
 	box, err := s.examine(ctx, c, name)
 	if err != nil {
@@ -70,6 +66,30 @@ func (s *Store) changes(ctx context.Context, c *conn, name mail.Name, since mail
 		s.options.Log.Info("the changes do not add up; listing all", "mailbox", string(name), "host", s.options.Host)
 	}
 	return l.full(ctx)
+}
+
+// enableQResync turns on QRESYNC where it can be had.
+func (s *Store) enableQResync(ctx context.Context, c *conn) error {
+	s.mu.Lock()
+	never := s.noQResync
+	s.mu.Unlock()
+	if never || c.asked || !c.Capabilities().Has("QRESYNC") {
+		return nil
+	}
+	c.asked = true
+	err := c.Enable(ctx, "QRESYNC")
+	c.qresync = err == nil
+	if err != nil && !refused(err) && ctx.Err() == nil {
+		// QUIRK: iCloud, 2026: ENABLE QRESYNC goes unanswered. The connection is lost, the next one goes without.
+		s.mu.Lock()
+		s.noQResync = true
+		s.mu.Unlock()
+		return err
+	}
+	if refused(err) {
+		return nil
+	}
+	return err
 }
 
 // examine opens a mailbox for reading.
@@ -150,7 +170,7 @@ func (l *listing) take(f *wire.Fetch) error {
 	}
 	m := mail.Message{
 		Key: keyOf(f.UID), UID: f.UID, ModSeq: f.ModSeq, GUID: f.EmailID,
-		Flags: mail.FlagsOf(f.Flags...), InternalDate: f.Date, Size: f.Size,
+		Flags: l.flags(f.Flags), InternalDate: f.Date, Size: f.Size,
 	}
 	if f.ThreadID != "" || len(f.Labels) > 0 {
 		m.Extra = &mail.Extra{ThreadID: f.ThreadID}
@@ -164,6 +184,28 @@ func (l *listing) take(f *wire.Fetch) error {
 	}
 	l.messages = append(l.messages, m)
 	return nil
+}
+
+// maxSets bounds listing.sets.
+const maxSets = 10_000
+
+// flags is the set of flags, the same string for the same flags.
+func (l *listing) flags(sent []string) mail.Flags {
+	l.text = l.text[:0]
+	for _, f := range sent {
+		l.text = append(append(l.text, f...), ' ')
+	}
+	set, known := l.sets[string(l.text)]
+	if !known {
+		set = mail.FlagsOf(sent...)
+		if l.sets == nil {
+			l.sets = make(map[string]mail.Flags)
+		}
+		if len(l.sets) < maxSets {
+			l.sets[string(l.text)] = set
+		}
+	}
+	return set
 }
 
 // sorted returns what was taken, ascending, each UID once: the last that was said of it.

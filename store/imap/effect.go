@@ -338,7 +338,6 @@ func (s *Store) forget(name mail.Name) {
 		}
 	}
 	s.idle = keep
-	s.open -= len(drop)
 	s.mu.Unlock()
 	for _, c := range drop {
 		c.Close()

@@ -40,6 +40,9 @@ type parallel struct {
 	yield   func(mail.Fetched, error) bool
 	batches chan *batch
 	spare   chan *batch // read, to be used again
+
+	mu   sync.Mutex  // guards what follows
+	left []*fetching // could get no connection, while others could
 }
 
 // moreSlots takes slots for connections beyond the first, as many as are free and worth it for so many messages.
@@ -62,17 +65,23 @@ func (s *Store) giveSlots(n int) {
 	}
 }
 
-// fetchParallel answers the keys of all parts, each over a connection of its own, in no order.
-func (s *Store) fetchParallel(ctx context.Context, parts []*fetching, yield func(mail.Fetched, error) bool) {
+// fetchParallel answers the keys of all parts, each over a connection of its own, in no order. It returns how many of the
+// connections could not be had; their parts are done by the others afterwards.
+func (s *Store) fetchParallel(ctx context.Context, parts []*fetching, yield func(mail.Fetched, error) bool) (refused int) {
 	working, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p := &parallel{yield: yield, batches: make(chan *batch, batchesAhead), spare: make(chan *batch, 2*len(parts)+batchesAhead)}
 	var workers sync.WaitGroup
 	for _, f := range parts {
+		f.hasty = true
 		workers.Go(func() { p.work(working, f) })
 	}
 	go func() {
 		workers.Wait()
+		for _, f := range p.left {
+			f.hasty, f.turnedAway = false, false
+			p.work(working, f)
+		}
 		close(p.batches)
 	}()
 	more := true
@@ -87,6 +96,7 @@ func (s *Store) fetchParallel(ctx context.Context, parts []*fetching, yield func
 	if more && ctx.Err() != nil {
 		yield(mail.Fetched{}, ctx.Err())
 	}
+	return min(len(p.left), len(parts)-1)
 }
 
 // give yields a batch; false ends the stream.
@@ -149,7 +159,7 @@ func (m *memory) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// work answers the keys of one part on connections of its own.
+// work answers the keys of one part on connections of its own. A part that got none is left for later.
 func (p *parallel) work(ctx context.Context, f *fetching) {
 	b := p.empty()
 	send := func() bool {
@@ -194,6 +204,15 @@ func (p *parallel) work(ctx context.Context, f *fetching) {
 		return true
 	}
 	err := f.run(ctx)
+	if f.turnedAway && transient(err) && ctx.Err() == nil {
+		if !send() {
+			return
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.left = append(p.left, f)
+		return
+	}
 	if send() && err != nil && !f.stopped {
 		b.err = fault("fetch", f.name, err)
 		send()

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"roost/mail"
 	"roost/store/imap/imaptest"
@@ -125,5 +127,56 @@ func TestFetchBrokenOff(t *testing.T) {
 	})
 	if !slices.Equal(one, []string{"true <nil>"}) {
 		t.Errorf("afterwards a fetch yields %q", one)
+	}
+}
+
+// A server that lets us have one connection gives as much over it, and is not asked for more of them again and again.
+func TestFetchOverFewerConnections(t *testing.T) {
+	account, keys, bodies := crowd()
+	server, o := fake(t, account, imaptest.Dialect{MaxConnections: 1})
+	s := open(t, o)
+	tries := 0
+	for range 2 {
+		got := map[mail.Key]string{}
+		for m, err := range s.Fetch(t.Context(), mail.Inbox, keys, mail.Whole) {
+			if err != nil {
+				t.Fatalf("fetch: %v", err)
+			}
+			body, err := io.ReadAll(m.Body)
+			if err != nil {
+				t.Errorf("message %s: %v", m.Key, err)
+			}
+			got[m.Key] = string(body)
+		}
+		if !maps.Equal(got, bodies) {
+			t.Errorf("%d messages came, or other ones than the %d that are there", len(got), len(bodies))
+		}
+		all, _ := server.Connections()
+		if tries != 0 && all != tries {
+			t.Errorf("the second fetch tried %d more connections", all-tries)
+		}
+		tries = all
+	}
+}
+
+// A server that offers QRESYNC and does not answer to ENABLE costs one time-out, and changes are told without it.
+func TestUnansweredEnable(t *testing.T) {
+	account := five()
+	server, o := fake(t, account, imaptest.Dialect{Answers: []imaptest.Answer{imaptest.Hang("ENABLE")}})
+	o.Timeout = 200 * time.Millisecond
+	s := open(t, o)
+	before, err := s.Changes(t.Context(), mail.Inbox, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	account.Mailbox("INBOX").Expunge(2)
+	for range 2 {
+		after, err := s.Changes(t.Context(), mail.Inbox, before.Token)
+		if err != nil || after.Full || after.Present == nil || after.Present.String() != "1,3:5" {
+			t.Errorf("changes = %+v, %v, want 1,3:5 to be present", after, err)
+		}
+	}
+	if n := server.Count("ENABLE"); n != 1 {
+		t.Errorf("ENABLE was sent %d times, want 1", n)
 	}
 }

@@ -87,15 +87,8 @@ func (s *Store) get(ctx context.Context, name mail.Name) (*conn, error) {
 		s.mu.Unlock()
 		return c, nil
 	}
-	s.open++
 	s.mu.Unlock()
-	c, err := s.dial(ctx)
-	if err != nil {
-		s.mu.Lock()
-		s.open--
-		s.mu.Unlock()
-	}
-	return c, err
+	return s.dial(ctx)
 }
 
 // put makes a connection idle, or closes it if it is not worth keeping.
@@ -105,8 +98,6 @@ func (s *Store) put(c *conn) {
 	if keep {
 		c.used = time.Now()
 		s.idle = append(s.idle, c)
-	} else {
-		s.open--
 	}
 	s.mu.Unlock()
 	if !keep {

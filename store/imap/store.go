@@ -58,7 +58,7 @@ type Store struct {
 	mu        sync.Mutex // guards what follows
 	closed    bool
 	idle      []*conn                  // logged in, nobody uses them
-	open      int                      // connections, idle ones included
+	noQResync bool                     // the server does not answer to ENABLE QRESYNC
 	layout    *layout                  // how names are spelled; nil: not asked yet
 	raw       map[mail.Name]string     // names as the server spells them, of the last list and what was created since
 	validity  map[mail.Name]uint32     // UIDVALIDITY that keys refer to, from the last Changes
