@@ -92,10 +92,11 @@ func checkLineEnds(t *testing.T, raw []byte) {
 	if got := SizeCRLF(raw); got != int64(len(want)) {
 		t.Fatalf("SizeCRLF(%q) = %d, want %d", raw, got, len(want))
 	}
-	for _, read := range []func(io.Reader) io.Reader{iotest.HalfReader, iotest.OneByteReader, iotest.DataErrReader} {
-		if len(raw) > 10_000 {
-			read = func(r io.Reader) io.Reader { return r }
-		}
+	readers := []func(io.Reader) io.Reader{iotest.DataErrReader, iotest.HalfReader, iotest.OneByteReader}
+	if len(raw) > 2000 {
+		readers = readers[:1]
+	}
+	for _, read := range readers {
 		got, err := io.ReadAll(NormalizeCRLF(read(bytes.NewReader(raw))))
 		if err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("NormalizeCRLF(%q) = %q, %v", raw, got, err)
