@@ -290,16 +290,28 @@ func (f *fetching) singly(ctx context.Context, c *conn, uids []uint32) error {
 	return nil
 }
 
-// verdict says what became of a message that the server did not send.
+// verdict says what became of a message that the server did not send. It is gone only if neither FETCH nor SEARCH know
+// its UID. QUIRK: Yahoo, Exchange: SEARCH does not find what is there.
 func (f *fetching) verdict(ctx context.Context, c *conn, uid string) error {
-	found := false
-	if err := c.UIDSearch(ctx, "UID "+uid, func(u uint32) {
-		found = found || strconv.FormatUint(uint64(u), 10) == uid
-	}); err != nil {
+	if err := c.Noop(ctx); err != nil { // hear of what was expunged since the mailbox was opened
 		return err
 	}
+	found := false
+	note := func(u uint32) { found = found || strconv.FormatUint(uint64(u), 10) == uid }
+	err := c.UIDFetch(ctx, uid, "UID", wire.FetchOptions{}, func(r *wire.Fetch) error {
+		note(r.UID)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !found {
+		if err := c.UIDSearch(ctx, "UID "+uid, note); err != nil {
+			return err
+		}
+	}
 	if found {
-		return errors.New("server did not send it")
+		return errors.New("the server lists it, but does not send it")
 	}
 	return mail.ErrGone
 }
