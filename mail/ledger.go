@@ -26,7 +26,7 @@ type Row struct {
 
 	// What the run did; for the reader, not for the sum.
 	New      int64 `json:"new"`      // stored for the first time in this mailbox
-	Known    int64 `json:"known"`    // of New: recognised by identity, so not transferred
+	Known    int64 `json:"known"`    // recognised by identity, so not transferred; in a backup part of New, in a restore beside it
 	Changed  int64 `json:"changed"`  // flags or keywords changed
 	Vanished int64 `json:"vanished"` // held last time, expunged at the source since
 	Altered  int64 `json:"altered"`  // stored otherwise than it was, by a rule of the user

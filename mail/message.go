@@ -3,8 +3,9 @@ package mail
 import "time"
 
 // Key is a driver's handle of a message in a mailbox. It means something only
-// together with the mailbox and, where the mailbox has one, its UIDVALIDITY.
-// Where a driver has UIDs, the key is the UID in decimal.
+// together with the mailbox and, where the mailbox has one, its UIDVALIDITY. A
+// driver says what its keys are: IMAP's are UIDs in decimal, a Maildir's the base
+// names of files.
 type Key string
 
 // Message is what a store says of one message, without its bytes.

@@ -93,7 +93,8 @@ type Store interface {
 	Move(ctx context.Context, from Name, keys []Key, to Name) ([]Key, error)
 
 	// Expunge removes exactly these messages, never others that happen to
-	// be marked \Deleted; ErrUnsupported if the store cannot do just that.
+	// be marked \Deleted; ErrUnsupported if the store cannot do just that,
+	// also for no keys at all, so that a caller can ask beforehand.
 	Expunge(ctx context.Context, name Name, keys []Key) error
 }
 
