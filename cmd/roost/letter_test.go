@@ -207,7 +207,7 @@ func (w *tree) message() []byte {
 		fmt.Fprintf(&b, "\n%s", strings.Repeat(fmt.Sprintf("The line of %x.\n", id), w.rng.IntN(100)))
 		return []byte(b.String())
 	}
-	attachment := make([]byte, 20_000+w.rng.IntN(4)*50_000)
+	attachment := make([]byte, 10_000+w.rng.IntN(4)*20_000)
 	source := rand.NewChaCha8([32]byte{byte(w.rng.IntN(6))})
 	source.Read(attachment)
 	fmt.Fprintf(&b, "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nSee the file.\n--b\n"+
@@ -218,7 +218,7 @@ func (w *tree) message() []byte {
 // change does to the tree what users and their programs do in a while.
 func (w *tree) change(t *testing.T) {
 	t.Helper()
-	w.deliver(t, 5+w.rng.IntN(40))
+	w.deliver(t, 5+w.rng.IntN(20))
 	names := w.names()
 	for i := 0; i < len(w.files); i++ {
 		f := &w.files[i]
