@@ -30,6 +30,8 @@ type world struct {
 	rng   *rand.Rand
 	taken []taken
 	n     int
+
+	source func(*memory.Store) mail.Source // how the store shows itself
 }
 
 type taken struct {
@@ -46,7 +48,8 @@ func newWorld(t *testing.T, seed uint64, o memory.Options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{t: t, repo: r, store: memory.New(o), rng: rand.New(rand.NewPCG(seed, 1))}
+	return &world{t: t, repo: r, store: memory.New(o), rng: rand.New(rand.NewPCG(seed, 1)),
+		source: func(s *memory.Store) mail.Source { return s }}
 }
 
 func (w *world) backup(src mail.Source, o Options) Report {
@@ -187,15 +190,84 @@ func TestSnapshotsHoldWhatTheStoreHeld(t *testing.T) {
 			})
 		}
 	}
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprintf("no UIDs, no counts, seed %d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, seed, memory.Options{})
+				w.source = func(s *memory.Store) mail.Source { return loose{s} }
+				testHistory(t, w)
+			})
+		})
+	}
+}
+
+// loose shows a store as a plain Maildir shows itself: keys that are no UIDs,
+// full lists only, and no counts.
+type loose struct{ *memory.Store }
+
+func (l loose) Mailboxes(ctx context.Context) ([]mail.Mailbox, error) {
+	boxes, err := l.Store.Mailboxes(ctx)
+	for i := range boxes {
+		boxes[i].UIDValidity, boxes[i].UIDNext, boxes[i].HighestModSeq, boxes[i].Count, boxes[i].ID = 0, 0, 0, -1, ""
+	}
+	return boxes, err
+}
+
+func (l loose) Changes(ctx context.Context, name mail.Name, _ mail.Token) (mail.Changes, error) {
+	ch, err := l.Store.Changes(ctx, name, "")
+	ch.UIDValidity, ch.UIDNext, ch.HighestModSeq, ch.Count = 0, 0, 0, -1
+	for i := range ch.Messages {
+		ch.Messages[i].Key, ch.Messages[i].UID, ch.Messages[i].ModSeq = "k"+ch.Messages[i].Key, 0, 0
+	}
+	return ch, err
+}
+
+func (l loose) Fetch(ctx context.Context, name mail.Name, keys []mail.Key, part mail.Part) iter.Seq2[mail.Fetched, error] {
+	own := make([]mail.Key, len(keys))
+	for i, k := range keys {
+		own[i] = k[1:]
+	}
+	return func(yield func(mail.Fetched, error) bool) {
+		for f, err := range l.Store.Fetch(ctx, name, own, part) {
+			f.Key = "k" + f.Key
+			if !yield(f, err) {
+				return
+			}
+		}
+	}
+}
+
+// files counts the messages in the tree of a snapshot.
+func (w *world) files(id repo.ID) int {
+	w.t.Helper()
+	sn, err := w.repo.LoadSnapshot(w.t.Context(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var count func(repo.ID) int
+	count = func(id repo.ID) (n int) {
+		t, err := w.repo.LoadTree(w.t.Context(), id)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, node := range t.Nodes {
+			if node.Type == repo.DirNode {
+				n += count(*node.Subtree)
+			} else if strings.HasSuffix(node.Name, ".eml") {
+				n++
+			}
+		}
+		return n
+	}
+	return count(*sn.Tree)
 }
 
 func testHistory(t *testing.T, w *world) {
-
 	for range 12 {
 		for range w.rng.IntN(5) {
 			w.change()
 		}
-		report := w.backup(w.store, Options{})
+		report := w.backup(w.source(w.store), Options{})
 		for _, r := range report.Ledger.Rows {
 			if err := r.Balance(); err != nil {
 				t.Fatalf("%v", err)
@@ -204,11 +276,18 @@ func testHistory(t *testing.T, w *world) {
 		if !report.Complete() {
 			t.Fatalf("incomplete: %+v, cut: %v", report.Ledger.Problems(), report.Cut)
 		}
-		w.taken = append(w.taken, taken{report.Snapshot, contents(t, w.store)})
+		w.taken = append(w.taken, taken{report.Snapshot, contents(t, w.source(w.store))})
 	}
 	for i, was := range w.taken {
 		if d := cmp.Diff(was.held, contents(t, w.open(was.id))); d != "" {
 			t.Fatalf("snapshot %d (-store +snapshot):\n%s", i, d)
+		}
+		messages := 0
+		for _, box := range was.held {
+			messages += len(box)
+		}
+		if files := w.files(was.id); files != messages {
+			t.Fatalf("snapshot %d has %d .eml files for %d messages", i, files, messages)
 		}
 	}
 	if check, err := w.repo.Check(t.Context(), repo.CheckOptions{ReadData: true}); err != nil || !check.OK() {
@@ -342,6 +421,10 @@ func testABrokenStreamDoesNotAdvanceTheState(t *testing.T) {
 	row := report.Ledger.Rows[0]
 	if row.Held != 30 || row.Failed != 20 || !errors.Is(report.Cut, mail.ErrConnect) || row.Balance() != nil {
 		t.Errorf("cut run: %+v, cut %v", row, report.Cut)
+	}
+	snap := w.open(report.Snapshot)
+	if p := snap.Problems(); len(p) != 1 || p[0].Key != "" || p[0].Mailbox != mail.Inbox || snap.Boxes()[0].Token != "" {
+		t.Errorf("cut run: problems %+v, token %q; want one of the mailbox, and no token", p, snap.Boxes()[0].Token)
 	}
 	src.cutAt, src.fetched = 0, 0
 	report = w.backup(src, Options{})
