@@ -38,7 +38,7 @@ import (
 //	master=NAME         log in as USER*NAME, as Dovecot's master users do
 //	separator=*         what stands between the two
 //	timeout=60s         without an answer for that long, the connection is dead
-//	compress=no         do not ask for COMPRESS
+//	compress=no         do not ask for COMPRESS; on loopback it is never asked for
 //	shared=yes          the mailboxes of others that the account may read, too
 type Location struct {
 	Driver string // "maildir", "mbox", "eml", "memory", "imap"

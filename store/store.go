@@ -60,7 +60,7 @@ func server(l Location, o Options) (imap.Options, error) {
 		Host: l.Host, Port: l.Port, Security: l.Security, User: l.User, Secret: o.Password,
 		ActAs: l.Options["authzid"], ProxyAuth: l.Options["proxyauth"], Mechanism: l.Options["mech"],
 		ServerName: l.Options["name"], Fingerprint: l.Pin, Connections: o.Connections, Timeout: l.Timeout,
-		NoCompress: l.Options["compress"] == "no", Shared: l.Options["shared"] == "yes", Log: o.Log, WireLog: o.WireLog,
+		NoCompress: l.Options["compress"] == "no" || isLoopback(l.Host), Shared: l.Options["shared"] == "yes", Log: o.Log, WireLog: o.WireLog,
 	}
 	if master := l.Options["master"]; master != "" {
 		separator := l.Options["separator"]
