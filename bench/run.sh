@@ -4,6 +4,7 @@
 #
 #   bench/run.sh                 all, about half an hour
 #   SMALL=20000 LARGE=1000 MILLION=0 bench/run.sh      a quick look
+#   SETS= MILLION=0 bench/run.sh                       only the small change
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 work=${BENCH_DIR:-$(mktemp -d)}
@@ -35,7 +36,7 @@ size() { du -sm --apparent-size "$1" | cut -f1; }
 echo "| work, and the peer | roost s | roost CPU s | peer s | peer CPU s | peer / roost |"
 echo "|---|---|---|---|---|---|"
 fresh="rm -rf r; $roost init -q -r r" freshp='rm -rf p restic-cache; restic init -q -r p'
-for set in small large; do
+for set in ${SETS-small large}; do
 	[ -d $set ] || continue
 	pair "first backup of $set; restic" "$fresh" "$roost backup -q -r r --from maildir:$set -u a" "$freshp" "restic -r p backup -q $set"
 	echo "| repository of $set, MB | $(size r) | | $(size p) | | |"
@@ -45,7 +46,7 @@ for set in small large; do
 	pair "one message of $set; restic dump" : "$roost cat -q -r r latest:a INBOX 1" : "restic -r p dump -q latest /$set/cur/$one"
 done
 if [ -d small ]; then
-	$fresh >/dev/null; $roost backup -q -r r --from maildir:small -u a >/dev/null
+	eval "$fresh" >/dev/null 2>&1; $roost backup -q -r r --from maildir:small -u a >/dev/null
 	rm -rf p; restic init -q -r p; restic -r p backup -q small
 	r0=$(du -sb r | cut -f1) p0=$(du -sb p | cut -f1)
 	./makemail -dir small -from 9000000 -count 100
