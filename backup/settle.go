@@ -1,0 +1,119 @@
+package backup
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"roost/mail"
+	"roost/snapshot"
+)
+
+// settle adds up what the batches did and hands the mailbox in.
+func (m *mailbox) settle() {
+	edited := make(map[snapshot.Slot]snapshot.Bucket)
+	for _, w := range m.works {
+		edited[w.old.First] = w.new
+		m.bytes -= w.removed
+	}
+	if m.voided {
+		m.row.Vanished = 0
+		if m.old != nil {
+			m.row.Vanished = max(0, m.old.Messages-m.row.Known)
+		}
+	} else {
+		m.bytes += m.old.Bytes
+		for _, b := range m.buckets {
+			if _, ok := edited[b.First]; !ok {
+				edited[b.First] = b
+			}
+		}
+	}
+	buckets := make([]snapshot.Bucket, 0, len(edited))
+	for _, b := range edited {
+		if !b.Mail.IsNull() {
+			buckets = append(buckets, b)
+		}
+	}
+	slices.SortFunc(buckets, func(a, b snapshot.Bucket) int { return cmp.Compare(a.First, b.First) })
+	m.done(buckets, m.changes)
+}
+
+// count enters a message into the books.
+func (m *mailbox) count(it *item) {
+	switch it.state {
+	case stored:
+		m.row.Held++
+		m.row.New++
+		m.row.Bytes += it.octets
+		m.bytes += it.stored.Size
+		if it.known {
+			m.row.Known++
+		}
+		if it.altered != "" {
+			m.row.Altered++
+		}
+	case excluded:
+		m.row.Excluded++
+	case vanished:
+		m.row.Gone++
+	default:
+		m.row.Failed++
+		if it.err != nil {
+			m.problem(snapshot.ProblemOf(m.box.Name, it.m, it.err.Error(), time.Time{}, 0))
+		}
+	}
+}
+
+// problem notes what failed, since when, and how often.
+func (m *mailbox) problem(p snapshot.Problem) {
+	p.Mailbox, p.Since, p.Tries = m.box.Name, m.run.o.Now.UTC().Truncate(time.Second), 1
+	if before := m.pending[p.Key]; before != nil {
+		p.Since, p.Tries = before.Since, before.Tries+1
+	}
+	m.problems = append(m.problems, p)
+}
+
+// done hands the mailbox in with its new messages.
+func (m *mailbox) done(buckets []snapshot.Bucket, ch mail.Changes) {
+	line := snapshot.Box{
+		Name: m.box.Name, Raw: rawOf(&m.box), ID: m.box.ID, Role: m.box.Role, Subscribed: m.box.Subscribed, NoSelect: m.box.NoSelect,
+		UIDValidity: ch.UIDValidity, UIDNext: ch.UIDNext, HighestModSeq: ch.HighestModSeq, Token: ch.Token,
+		Messages: m.row.Held, Bytes: m.bytes, Selection: m.run.selection,
+	}
+	if m.next > 1 && m.next != snapshot.FirstLoose {
+		line.Next = m.next
+	}
+	if m.unread > 0 {
+		line.Token = ""
+		m.problem(snapshot.Problem{Reason: fmt.Sprintf("%d messages were not read: %v", m.unread, m.why), Size: -1})
+	}
+	for i := range m.problems {
+		m.row.Problems = append(m.row.Problems, m.problems[i].Mail())
+	}
+	m.run.add(m.row, &line, &boxEdit{name: m.box.Name, buckets: buckets}, m.problems)
+}
+
+// gone hands in a mailbox that went while it was being read.
+func (m *mailbox) gone() {
+	if m.old != nil {
+		m.row.Vanished = m.old.Messages
+	}
+	m.run.add(m.row, nil, &boxEdit{name: m.box.Name}, nil)
+}
+
+// pretend hands in what a dry run foresees.
+func (m *mailbox) pretend() {
+	for _, w := range m.works {
+		for _, l := range w.fresh {
+			if _, out := m.run.o.Selection.Message(l.m, time.Time{}); out && !m.run.o.Selection.NeedsHeader() {
+				m.row.Excluded++
+			} else {
+				m.row.New++
+				m.row.Held++
+			}
+		}
+	}
+	m.run.add(m.row, &snapshot.Box{Name: m.box.Name, Messages: m.row.Held}, nil, nil)
+}
