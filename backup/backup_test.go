@@ -502,3 +502,19 @@ func testADryRunWritesNothing(t *testing.T) {
 		t.Errorf("Snapshots = %v, %v", all, err)
 	}
 }
+
+// TestAFailedMessageIsTriedThoughNothingChanged: the store's word that nothing
+// changed is no reason to leave a problem alone.
+func TestAFailedMessageIsTriedThoughNothingChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, memory.Options{})
+		keys := fill(t, w.store, mail.Inbox, 5)
+		src := &counting{Source: loose{w.store}, refuse: map[mail.Key]error{"k" + keys[3]: errors.New("NO [UNAVAILABLE]")}}
+		w.backup(src, Options{})
+		src.refuse = nil
+		report := w.backup(src, Options{})
+		if row := report.Ledger.Rows[0]; !report.Complete() || row.Held != 5 || row.New != 1 {
+			t.Errorf("second run: %+v", row)
+		}
+	})
+}
