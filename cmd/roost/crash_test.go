@@ -161,7 +161,7 @@ func testBackupIsKilled(t *testing.T, d *desk, kills int) {
 	}
 	d.run(t, args...)
 	t.Logf("%d killed, %d had ended before; %v", d.kills, d.misses, phases)
-	if d.misses > 3*d.kills { // the moments are drawn from an undisturbed run; a busy machine shifts them
+	if d.misses > d.kills {
 		t.Errorf("of %d processes only %d were killed on their way", d.kills+d.misses, d.kills)
 	}
 	d.check(t, true)
@@ -225,7 +225,7 @@ func testRestoreIsKilled(t *testing.T, d *desk, kills int) {
 		}
 	}
 	t.Logf("%d killed, of these %d with a part of the messages restored; %d had ended before", d.kills, cut, d.misses)
-	if d.misses > 3*d.kills || cut == 0 && !testing.Short() {
+	if d.misses > d.kills || cut == 0 && !testing.Short() {
 		t.Errorf("of %d processes only %d were killed on their way", d.kills+d.misses, d.kills)
 	}
 	d.check(t, true)
