@@ -518,3 +518,30 @@ func TestAFailedMessageIsTriedThoughNothingChanged(t *testing.T) {
 		}
 	})
 }
+
+// TestAnUnreadMailboxInheritsNothingForeign: when an account moved to another
+// store and a mailbox there cannot be read, that of the old store is not shown
+// in its place.
+func TestAnUnreadMailboxInheritsNothingForeign(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, memory.Options{})
+		fill(t, w.store, mail.Inbox, 5)
+		w.backup(w.store, Options{})
+		report := w.backup(denied{memory.New(memory.Options{ID: "other"})}, Options{})
+		held := contents(t, w.open(report.Snapshot))
+		if report.Complete() || len(held[mail.Inbox]) != 0 || w.files(report.Snapshot) != 0 {
+			t.Errorf("complete: %v, held: %d", report.Complete(), len(held[mail.Inbox]))
+		}
+	})
+}
+
+// denied lets nobody read its mailboxes.
+type denied struct{ *memory.Store }
+
+func (d denied) Mailboxes(ctx context.Context) ([]mail.Mailbox, error) {
+	boxes, err := d.Store.Mailboxes(ctx)
+	for i := range boxes {
+		boxes[i].Err = mail.ErrDenied
+	}
+	return boxes, err
+}

@@ -120,6 +120,9 @@ func (m *mailbox) unchanged() bool {
 func (m *mailbox) carry(ctx context.Context, line snapshot.Box) error {
 	line.Name, line.Raw, line.Role, line.Subscribed = m.box.Name, rawOf(&m.box), m.box.Role, m.box.Subscribed
 	var edit *boxEdit
+	if m.old == nil {
+		edit = &boxEdit{name: m.box.Name} // nothing of another store's or another mailbox's stays under the name
+	}
 	if m.moved {
 		buckets, err := m.run.prev.Buckets(ctx, m.old.Name)
 		if err != nil {
