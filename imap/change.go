@@ -38,13 +38,15 @@ func (c *Client) Subscribe(ctx context.Context, name string, on bool) error {
 // Appending is an APPEND in flight.
 type Appending struct {
 	*Pending
-	uidValidity, uid uint32
+	uidValidity uint32
+	uids        []uint32
 }
 
-// Wait waits for the answer. uidValidity and uid are those of the new message, 0 if the server does not say (UIDPLUS).
-func (a *Appending) Wait(ctx context.Context) (uidValidity, uid uint32, err error) {
+// Wait waits for the answer. uidValidity and uids are those of the new messages, in their order; 0 and nil if the server
+// does not say (UIDPLUS), or says what cannot be.
+func (a *Appending) Wait(ctx context.Context) (uidValidity uint32, uids []uint32, err error) {
 	err = a.Pending.Wait(ctx)
-	return a.uidValidity, a.uid, err
+	return a.uidValidity, a.uids, err
 }
 
 // Outgoing is a message to append.
@@ -56,31 +58,38 @@ type Outgoing struct {
 	Binary bool      // Body holds NUL; the server must have BINARY
 }
 
-// StartAppend sends APPEND. If the body yields less than its size, or an error, the connection is closed, for the server
-// waits for the rest; the error is then a *SourceError.
-func (c *Client) StartAppend(ctx context.Context, mailbox string, m Outgoing) *Appending {
+// StartAppend sends APPEND. Of several messages, for which the server must have MULTIAPPEND (RFC 3502), it stores all or
+// none. If a body yields less than its size, or an error, the connection is closed, for the server waits for the rest;
+// the error is then a *SourceError.
+func (c *Client) StartAppend(ctx context.Context, mailbox string, messages ...Outgoing) *Appending {
 	a := &Appending{Pending: &Pending{}}
 	a.onCode = func(code Code) {
 		if code.Name == "APPENDUID" {
-			a.uidValidity, a.uid = parseAppendUID(code)
+			a.uidValidity, a.uids = parseAppendUID(code, len(messages))
 		}
 	}
 	c.start(ctx, "APPEND", a.Pending, func(w *Writer) {
 		w.Raw(" ").AString(mailbox)
-		if len(m.Flags) > 0 {
-			w.Raw(" ").Flags(m.Flags)
+		for _, m := range messages {
+			m.write(w)
 		}
-		if !m.Date.IsZero() {
-			w.Raw(` "` + FormatDate(m.Date) + `"`)
-		}
-		w.Raw(" ")
-		if m.Binary {
-			w.Literal8(m.Size, m.Body)
-			return
-		}
-		w.Literal(m.Size, m.Body)
 	})
 	return a
+}
+
+func (m Outgoing) write(w *Writer) {
+	if len(m.Flags) > 0 {
+		w.Raw(" ").Flags(m.Flags)
+	}
+	if !m.Date.IsZero() {
+		w.Raw(` "` + FormatDate(m.Date) + `"`)
+	}
+	w.Raw(" ")
+	if m.Binary {
+		w.Literal8(m.Size, m.Body)
+		return
+	}
+	w.Literal(m.Size, m.Body)
 }
 
 // StoreFlags adds flags to messages (add) or removes them. New values are not asked for.

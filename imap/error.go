@@ -118,8 +118,10 @@ func isHuman(code, text string) bool {
 
 func isThrottle(code, text string) bool {
 	switch code {
-	case "THROTTLED", "LIMIT":
+	case "THROTTLED":
 		return true
+	case "LIMIT": // QUIRK: Yahoo, 2026: of a rate; Dovecot 2.3: of the size of a message as well
+		return !strings.Contains(text, "maximum size")
 	}
 	return strings.Contains(text, "request is throttled") || strings.Contains(text, "suggested backoff time") ||
 		strings.Contains(text, "too many simultaneous connections") || strings.Contains(text, "account exceeded command or bandwidth limits")

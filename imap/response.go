@@ -96,18 +96,25 @@ func parseCopyUID(c Code) (CopyUID, bool) {
 	return CopyUID{UIDValidity: uid(validity), From: from, To: to}, true
 }
 
-// parseAppendUID reads the UIDVALIDITY and UID of APPENDUID; 0, 0 if they are not there. QUIRK: SUN and InterMail send 0.
-func parseAppendUID(c Code) (validity, newUID uint32) {
+// parseAppendUID reads the UIDVALIDITY and the UIDs of APPENDUID, in the order sent; 0, nil if they are not there or are
+// not count many. QUIRK: SUN and InterMail send 0.
+func parseAppendUID(c Code, count int) (validity uint32, uids []uint32) {
 	words := strings.Fields(c.Args)
 	if len(words) != 2 {
-		return 0, 0
+		return 0, nil
 	}
-	v, ok1 := ParseNumber([]byte(words[0]))
-	u, ok2 := ParseNumber([]byte(words[1]))
-	if !ok1 || !ok2 || uid(v) == 0 || uid(u) == 0 {
-		return 0, 0
+	v, ok := ParseNumber([]byte(words[0]))
+	set, err := ParseSet(words[1])
+	if !ok || uid(v) == 0 || err != nil || set.Len() != int64(count) {
+		return 0, nil
 	}
-	return uid(v), uid(u)
+	for u := range set.All() {
+		if u == 0 {
+			return 0, nil
+		}
+		uids = append(uids, u)
+	}
+	return uid(v), uids
 }
 
 // Caps are the capabilities of a server, in upper case.

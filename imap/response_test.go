@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -259,23 +260,33 @@ func TestNewUIDs(t *testing.T) {
 	client := script(t, Options{}, "* OK hello",
 		step{"APPEND a (\\Seen) \"17-Jul-1996 02:44:25 +0000\" {3}abc", "TAG OK [APPENDUID 7 12] done\r\n"},
 		step{"APPEND a {3}abc", "TAG OK [APPENDUID 0 0] done\r\n"},
+		step{"APPEND a {3}abc", "TAG OK [APPENDUID 7 12:13] done\r\n"},
 		step{"APPEND a {3}abc", "TAG NO [TRYCREATE] none\r\n"},
+		step{"APPEND a {3}abc (\\Seen) {3}abc {3}abc", "TAG OK [APPENDUID 7 9,12:13] done\r\n"},
+		step{"APPEND a {3}abc {3}abc {3}abc", "TAG OK [APPENDUID 7 9,12] done\r\n"},
 		step{"UID COPY 1:2 b", "TAG OK [COPYUID 7 1:2 5:6] done\r\n"},
 		step{"UID MOVE 1:2 b", "* OK [COPYUID 7 1,2 5,6] moved\r\n* 1 EXPUNGE\r\nTAG OK done\r\n"},
 		step{"UID MOVE 1:2 b", "* [COPYUID 7 1:2 5:6]\r\nTAG OK done\r\n"},
 		step{"UID COPY 1:2 b", "TAG OK [COPYUID 7 1:2 5:9] done\r\n"})
 	date := time.Date(1996, 7, 17, 2, 44, 25, 0, time.UTC)
 	for i, want := range []struct {
-		uid    uint32
+		count  int
+		uids   []uint32
 		failed bool
-	}{{12, false}, {0, false}, {0, true}} {
-		m := Outgoing{Size: 3, Body: strings.NewReader("abc")}
-		if i == 0 {
-			m.Flags, m.Date = []string{`\Seen`}, date
+	}{{1, []uint32{12}, false}, {1, nil, false}, {1, nil, false}, {1, nil, true}, {3, []uint32{9, 12, 13}, false}, {3, nil, false}} {
+		messages := make([]Outgoing, want.count)
+		for n := range messages {
+			messages[n] = Outgoing{Size: 3, Body: strings.NewReader("abc")}
 		}
-		_, uid, err := client.StartAppend(t.Context(), "a", m).Wait(t.Context())
-		if uid != want.uid || (err != nil) != want.failed {
-			t.Errorf("append %d = UID %d, %v, want %d, failed %v", i, uid, err, want.uid, want.failed)
+		switch i {
+		case 0:
+			messages[0].Flags, messages[0].Date = []string{`\Seen`}, date
+		case 4:
+			messages[1].Flags = []string{`\Seen`}
+		}
+		_, uids, err := client.StartAppend(t.Context(), "a", messages...).Wait(t.Context())
+		if !slices.Equal(uids, want.uids) || (err != nil) != want.failed {
+			t.Errorf("append %d = UIDs %d, %v, want %d, failed %v", i, uids, err, want.uids, want.failed)
 		}
 	}
 	for i, verb := range []func(context.Context, string, string) (CopyUID, bool, error){client.Copy, client.Move, client.Move, client.Copy} {

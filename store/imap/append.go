@@ -36,7 +36,8 @@ func (s *Store) Append(ctx context.Context, name mail.Name, m mail.Message, body
 		if err != nil {
 			return fault("append", name, errors.Join(mail.ErrNoMailbox, err))
 		}
-		a := s.send(ctx, c, name, box, m, raw)
+		a := s.prepare(ctx, c, name, m, raw)
+		a.send(ctx, c, box, raw)
 		key, err = a.wait(ctx, s, c, box)
 		return err
 	})
@@ -54,19 +55,18 @@ func appendFault(name mail.Name, err error) error {
 
 // appending is a message on its way.
 type appending struct {
-	*wire.Appending
-	name mail.Name
-	size int
-	loss mail.Loss
-	err  error // it was not sent
+	*wire.Appending // nil before it is sent, and within a bundle
+	name            mail.Name
+	out             wire.Outgoing // without Body
+	loss            mail.Loss
+	err             error // it cannot be sent
 }
 
-// send begins to append a message with CRLF line ends. raw is sent when it returns.
-func (s *Store) send(ctx context.Context, c *conn, name mail.Name, box string, m mail.Message, raw []byte) *appending {
-	a := &appending{name: name, size: len(raw)}
-	out := wire.Outgoing{Date: m.InternalDate, Size: int64(len(raw)), Body: bytes.NewReader(raw)}
-	if limit := c.Capabilities().AppendLimit(); limit > 0 && out.Size > limit {
-		a.err = fmt.Errorf("%w: it has %d octets, the server accepts %d", mail.ErrTooBig, out.Size, limit)
+// prepare finds out how a message can be sent whose bytes, with CRLF line ends, are raw.
+func (s *Store) prepare(ctx context.Context, c *conn, name mail.Name, m mail.Message, raw []byte) *appending {
+	a := &appending{name: name, out: wire.Outgoing{Date: m.InternalDate, Size: int64(len(raw))}}
+	if limit := c.Capabilities().AppendLimit(); limit > 0 && a.out.Size > limit {
+		a.err = fmt.Errorf("%w: it has %d octets, the server accepts %d", mail.ErrTooBig, a.out.Size, limit)
 		return a
 	}
 	if bytes.IndexByte(raw, 0) >= 0 {
@@ -82,13 +82,21 @@ func (s *Store) send(ctx context.Context, c *conn, name mail.Name, box string, m
 		}
 		var kept mail.Flags
 		kept, a.loss.Flags = p.split(m.Flags)
-		out.Flags = kept.List()
+		a.out.Flags = kept.List()
 	}
 	if y := m.InternalDate.UTC().Year(); !m.InternalDate.IsZero() && (y < 1 || y > 9999) {
-		out.Date, a.loss.Detail = time.Time{}, "internal date"
+		a.out.Date, a.loss.Detail = time.Time{}, "internal date"
 	}
-	a.Appending = c.StartAppend(ctx, box, out)
 	return a
+}
+
+// send begins to append a message by itself. raw is sent when it returns.
+func (a *appending) send(ctx context.Context, c *conn, box string, raw []byte) {
+	if a.err != nil {
+		return
+	}
+	a.out.Body = bytes.NewReader(raw)
+	a.Appending = c.StartAppend(ctx, box, a.out)
 }
 
 // wait waits for the answer to a message.
@@ -96,27 +104,32 @@ func (a *appending) wait(ctx context.Context, s *Store, c *conn, box string) (ma
 	if a.err != nil {
 		return "", a.err
 	}
-	_, uid, err := a.Wait(ctx)
+	_, uids, err := a.Wait(ctx)
 	if err != nil {
 		if c.Err() == nil {
 			err = s.absent(ctx, c, "append", a.name, box, err)
 		}
 		return "", err
 	}
-	var key mail.Key
-	if uid != 0 {
-		key = keyOf(uid)
+	if len(uids) == 0 {
+		return "", a.told()
 	}
-	if a.loss != (mail.Loss{}) {
-		return key, &a.loss
-	}
-	return key, nil
+	return keyOf(uids[0]), a.told()
 }
 
-// AppendAll implements mail.BulkAppender. Where the server lets it (LITERAL+), many messages are in flight.
+// told is what is to be said of a message that is stored: nil, or its loss.
+func (a *appending) told() error {
+	if a.loss == (mail.Loss{}) {
+		return nil
+	}
+	return &a.loss
+}
+
+// AppendAll implements mail.BulkAppender. Where the server can store many messages by one command (MULTIAPPEND), they go
+// in bundles; else where it need not be asked for each (LITERAL+), many are in flight.
 func (s *Store) AppendAll(ctx context.Context, name mail.Name, messages iter.Seq[mail.Outgoing]) iter.Seq2[mail.Appended, error] {
 	return func(yield func(mail.Appended, error) bool) {
-		b := &bulk{s: s, name: name, yield: yield}
+		b := &bulk{s: s, name: name, yield: yield, filling: &bundle{}, flying: &bundle{}}
 		err := s.change(ctx, name, func(c *conn) error {
 			sound := false
 			defer func() {
@@ -125,7 +138,7 @@ func (s *Store) AppendAll(ctx context.Context, name mail.Name, messages iter.Seq
 				}
 			}()
 			err := b.run(ctx, c, messages)
-			sound = len(b.flight) == 0
+			sound = len(b.flight) == 0 && b.flying.sent == nil
 			return err
 		})
 		if err != nil && !b.stopped {
@@ -138,12 +151,19 @@ func (s *Store) AppendAll(ctx context.Context, name mail.Name, messages iter.Seq
 type bulk struct {
 	s       *Store
 	name    mail.Name
+	box     string // the same on the wire
 	yield   func(mail.Appended, error) bool
+	window  int          // messages in flight, at most
 	flight  []*appending // the oldest first
-	octets  int          // of flight
+	octets  int64        // of flight
 	raw     bytes.Buffer // the message that is being sent, as it was read
 	crlf    []byte       // the same as it is sent
 	stopped bool         // the caller wants no more
+	refused int          // messages that the server did not take
+
+	filling, flying *bundle
+	counted         bool  // the server was asked for count
+	count           int64 // messages in the mailbox, as the server said, with those stored since; -1: it does not say
 }
 
 func (b *bulk) run(ctx context.Context, c *conn, messages iter.Seq[mail.Outgoing]) error {
@@ -151,33 +171,72 @@ func (b *bulk) run(ctx context.Context, c *conn, messages iter.Seq[mail.Outgoing
 	if err != nil {
 		return fault("append", b.name, errors.Join(mail.ErrNoMailbox, err))
 	}
-	window := 1
+	b.box, b.window = box, 1
 	if c.Capabilities().Has("LITERAL+") {
-		window = appendWindow
+		b.window = appendWindow
+	}
+	if b.s.bundles(c) {
+		return b.inBundles(ctx, c, messages)
 	}
 	for m := range messages {
-		a, err := b.next(ctx, c, box, m)
+		a, err := b.next(ctx, c, m)
 		if err != nil {
 			return err
 		}
-		b.flight = append(b.flight, a)
-		b.octets += a.size
-		for len(b.flight) >= window || b.octets > appendBytes && len(b.flight) > 0 {
-			if err := b.settle(ctx, c, box); err != nil || b.stopped {
-				return err
-			}
+		if err := b.launch(ctx, c, a, b.crlf); err != nil || b.stopped {
+			return err
 		}
 	}
-	for len(b.flight) > 0 {
-		if err := b.settle(ctx, c, box); err != nil || b.stopped {
+	return b.land(ctx, c)
+}
+
+// launch sends a message by itself, and answers older ones if too many are in flight.
+func (b *bulk) launch(ctx context.Context, c *conn, a *appending, raw []byte) error {
+	a.send(ctx, c, b.box, raw)
+	b.flight = append(b.flight, a)
+	b.octets += a.out.Size
+	for len(b.flight) >= b.window || b.octets > appendBytes {
+		if err := b.landOldest(ctx, c); err != nil || b.stopped {
 			return err
 		}
 	}
 	return nil
 }
 
-// next reads a message and sends it. A message that cannot be read is answered with why.
-func (b *bulk) next(ctx context.Context, c *conn, box string, m mail.Outgoing) (*appending, error) {
+// landOldest answers the oldest message in flight.
+func (b *bulk) landOldest(ctx context.Context, c *conn) error {
+	a := b.flight[0]
+	key, err := a.wait(ctx, b.s, c, b.box)
+	if c.Err() != nil && a.err == nil {
+		return err
+	}
+	b.flight = b.flight[1:]
+	b.octets -= a.out.Size
+	b.answer(key, err)
+	return nil
+}
+
+// land answers all messages in flight.
+func (b *bulk) land(ctx context.Context, c *conn) error {
+	for len(b.flight) > 0 {
+		if err := b.landOldest(ctx, c); err != nil || b.stopped {
+			return err
+		}
+	}
+	return nil
+}
+
+// answer tells the caller what became of the message whose turn it is.
+func (b *bulk) answer(key mail.Key, err error) {
+	var loss *mail.Loss
+	if err != nil && !errors.As(err, &loss) {
+		b.refused++
+	}
+	b.stopped = !b.yield(mail.Appended{Key: key, Err: appendFault(b.name, err)}, nil)
+}
+
+// next reads a message, into crlf. A message that cannot be read is answered with why.
+func (b *bulk) next(ctx context.Context, c *conn, m mail.Outgoing) (*appending, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -197,18 +256,5 @@ func (b *bulk) next(ctx context.Context, c *conn, box string, m mail.Outgoing) (
 		return &appending{err: fmt.Errorf("read message: %w", err)}, nil
 	}
 	b.crlf = message.AppendCRLF(b.crlf[:0], b.raw.Bytes())
-	return b.s.send(ctx, c, b.name, box, m.Message, b.crlf), c.Err()
-}
-
-// settle answers the oldest message.
-func (b *bulk) settle(ctx context.Context, c *conn, box string) error {
-	a := b.flight[0]
-	key, err := a.wait(ctx, b.s, c, box)
-	if c.Err() != nil && a.err == nil {
-		return err
-	}
-	b.flight = b.flight[1:]
-	b.octets -= a.size
-	b.stopped = !b.yield(mail.Appended{Key: key, Err: appendFault(b.name, err)}, nil)
-	return nil
+	return b.s.prepare(ctx, c, b.name, m.Message, b.crlf), c.Err()
 }

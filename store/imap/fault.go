@@ -77,7 +77,8 @@ func meaning(e *wire.Error) (word error, wide bool) {
 		return mail.ErrDenied, false
 	case strings.Contains(text, "quota exceeded"), strings.Contains(text, "over quota"):
 		return mail.ErrQuota, false
-	case strings.Contains(text, "maximum size of appendable message"):
+	case strings.Contains(text, "maximum size of appendable message"), // Exchange
+		strings.Contains(text, "larger than the maximum size"): // Dovecot
 		return mail.ErrTooBig, false
 	}
 	return nil, false

@@ -59,6 +59,7 @@ type Store struct {
 	closed    bool
 	idle      []*conn                  // logged in, nobody uses them
 	noQResync bool                     // the server does not answer to ENABLE QRESYNC
+	noBundles bool                     // the server does not take several messages by one command, whatever it says
 	layout    *layout                  // how names are spelled; nil: not asked yet
 	raw       map[mail.Name]string     // names as the server spells them, of the last list and what was created since
 	validity  map[mail.Name]uint32     // UIDVALIDITY that keys refer to, from the last Changes

@@ -65,6 +65,11 @@ func (s *Session) Send(text string) {
 // Tagged ends a command with a line, as "OK done", past the rewrites.
 func (s *Session) Tagged(c Command, line string) { s.Send(c.Tag + " " + line + "\r\n") }
 
+// Store adds a message to a mailbox, as an Answer does that serves APPEND in part.
+func (s *Session) Store(mailbox string, message Message) {
+	s.server.account.Mailbox(mailbox).Append(message)
+}
+
 // Close ends the connection when what was sent has left.
 func (s *Session) Close() { s.ended = true }
 
