@@ -83,6 +83,14 @@ func appendIndexBlob(dst []byte, b *packed) []byte {
 
 // decodeIndex reads an index file, by whomever written.
 func decodeIndex(p []byte) ([]packEntry, error) {
+	if packs, ok := plainIndex(p); ok {
+		return packs, nil
+	}
+	return patientIndex(p)
+}
+
+// patientIndex reads an index file in any JSON.
+func patientIndex(p []byte) ([]packEntry, error) {
 	var f indexFile
 	if err := json.Unmarshal(p, &f); err != nil {
 		return nil, fmt.Errorf("decode index: %w", err)

@@ -150,20 +150,34 @@ func DecodeTree(p []byte) (*Tree, error) {
 
 // decodeNodes reads the nodes as they stand, whatever their names.
 func decodeNodes(p []byte) ([]Node, error) {
-	var wire struct {
-		Nodes []wireNode `json:"nodes"`
+	nodes, ok := plainNodes(p)
+	if !ok {
+		var err error
+		if nodes, err = patientNodes(p); err != nil {
+			return nil, fmt.Errorf("decode tree: %w", err)
+		}
 	}
-	if err := json.Unmarshal(p, &wire); err != nil {
-		return nil, fmt.Errorf("decode tree: %w", err)
-	}
-	nodes := make([]Node, len(wire.Nodes))
-	for i := range wire.Nodes {
-		nodes[i] = Node(wire.Nodes[i])
+	for i := range nodes {
 		name, err := unquoteName(nodes[i].Name)
 		if err != nil {
 			return nil, fmt.Errorf("decode tree: %w", err)
 		}
 		nodes[i].Name = name
+	}
+	return nodes, nil
+}
+
+// patientNodes reads the nodes of a tree in any JSON.
+func patientNodes(p []byte) ([]Node, error) {
+	var wire struct {
+		Nodes []wireNode `json:"nodes"`
+	}
+	if err := json.Unmarshal(p, &wire); err != nil {
+		return nil, err
+	}
+	nodes := make([]Node, len(wire.Nodes))
+	for i := range wire.Nodes {
+		nodes[i] = Node(wire.Nodes[i])
 	}
 	return nodes, nil
 }
