@@ -14,6 +14,7 @@ import (
 
 	"roost/mail"
 	"roost/message"
+	"roost/store/tree"
 )
 
 // A message is written to tmp under a name that no file ever had, made durable,
@@ -95,7 +96,7 @@ type writer struct {
 	tmp    *os.Root
 	like   fs.FileInfo // of cur: mode and owner of new files
 	drafts []draft
-	open   []*os.File // of drafts; only where syncAll needs them
+	open   []*os.File // of drafts; only where SyncAll needs them
 	bytes  int64      // of drafts
 	buffer []byte
 }
@@ -183,7 +184,7 @@ func (w *writer) write(d *draft, body io.Reader) error {
 	default:
 		err = own(f, w.like)
 	}
-	if holdsFiles && err == nil {
+	if tree.HoldsFiles && err == nil {
 		w.open = append(w.open, f)
 	} else {
 		err = errors.Join(err, f.Close())
@@ -243,7 +244,7 @@ func (w *writer) commit(ctx context.Context) error {
 	if good > 0 && !s.options.NoSync {
 		d, err := w.tmp.Open(".")
 		if err == nil {
-			err = errors.Join(syncAll(d, w.open), d.Close())
+			err = errors.Join(tree.SyncAll(d, w.open), d.Close())
 		}
 		if err != nil {
 			return s.fail("append", w.box.name, err)

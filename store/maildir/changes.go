@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"roost/mail"
+	"roost/store/tree"
 )
 
 // Changes lists the whole mailbox, unless nothing changed since: the directory
@@ -192,7 +193,7 @@ func (st *statter) file(i int) {
 	case errors.Is(err, fs.ErrNotExist):
 		st.missing.Store(true)
 		return
-	case err == nil && !seen.regular:
+	case err == nil && !seen.Regular:
 		err = errors.New("not a regular file")
 		fallthrough
 	case err != nil:
@@ -206,34 +207,23 @@ func (st *statter) file(i int) {
 		return
 	}
 	if m.Size < 0 {
-		m.Size = seen.size
+		m.Size = seen.Size
 	}
-	m.InternalDate = seen.mtime.Truncate(time.Second)
+	m.InternalDate = seen.Modified.Truncate(time.Second)
 }
 
-// look is what a file looks like from outside.
-type look struct {
-	size             int64
-	mtime            time.Time
-	regular, symlink bool
-}
-
-func lookOf(info fs.FileInfo) look {
-	return look{info.Size(), info.ModTime(), info.Mode().IsRegular(), info.Mode()&fs.ModeSymlink != 0}
-}
-
-func (st *statter) look(f *file) (look, error) {
+func (st *statter) look(f *file) (tree.Look, error) {
 	dir := st.dirs[f.dir]
 	if dir == nil {
-		return look{}, fs.ErrNotExist
+		return tree.Look{}, fs.ErrNotExist
 	}
-	seen, err := statAt(dir, f.name)
-	if err == nil && seen.symlink { // followed, but not out of the root
+	seen, err := tree.LookAt(dir, f.name)
+	if err == nil && seen.Symlink { // followed, but not out of the root
 		info, err := st.store.root.Stat(path.Join(st.listing.dir, f.path()))
 		if err != nil {
-			return look{}, fmt.Errorf("symbolic link: %w", err)
+			return tree.Look{}, fmt.Errorf("symbolic link: %w", err)
 		}
-		return lookOf(info), nil
+		return tree.LookOf(info), nil
 	}
 	return seen, err
 }

@@ -212,7 +212,7 @@ func TestForeign(t *testing.T) {
 	write("..DOVECOT-TRASHED/cur/1", "gone")
 	write(".notmuch/x", "no mailbox")
 	write("maildirsize", "")
-	before := tree(t, dir)
+	before := treeText(t, dir)
 
 	s := openStore(t, dir, Options{})
 	got := make(map[string][]string)
@@ -254,13 +254,13 @@ func TestForeign(t *testing.T) {
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("mailboxes differ (-want +got):\n%s", diff)
 	}
-	if diff := gocmp.Diff(before, tree(t, dir)); diff != "" {
+	if diff := gocmp.Diff(before, treeText(t, dir)); diff != "" {
 		t.Errorf("reading changed the tree (-before +after):\n%s", diff)
 	}
 }
 
 // tree is the names and mtimes of everything below dir.
-func tree(t *testing.T, dir string) []string {
+func treeText(t *testing.T, dir string) []string {
 	t.Helper()
 	var all []string
 	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
