@@ -13,8 +13,10 @@
 // What a file cannot say (flags, UID, internal date, GUID) stands beside it in
 // the directory's sidecar; see sidecar.go for its format. Without one, the
 // internal date is the file's time of modification, keys are file names, and
-// there are no flags and UIDs.
+// there are no flags and UIDs. A file that somebody else put beside ours is so
+// too, until its flags are set; the others keep their UIDs.
 //
-// Writers exclude each other by a lock on .roost.lock in the root (flock; on
-// systems without it, within one process only). Readers need no lock.
+// Writers exclude each other by a lock on .roost.lock in the root (flock, on
+// Windows LockFileEx; on Solaris and AIX within one process only). Readers need no
+// lock.
 package eml

@@ -10,21 +10,27 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"roost/mail"
+	"roost/store/tree"
 )
 
 var (
-	_ mail.Store      = (*Store)(nil)
-	_ mail.Numberer   = (*Store)(nil)
-	_ mail.Identifier = (*Store)(nil)
+	_ mail.Store        = (*Store)(nil)
+	_ mail.BulkAppender = (*Store)(nil)
+	_ mail.Numberer     = (*Store)(nil)
+	_ mail.Subscriber   = (*Store)(nil)
+	_ mail.RoleCreator  = (*Store)(nil)
+	_ mail.Identifier   = (*Store)(nil)
 )
 
-const lockFile = ".roost.lock"
+const (
+	lockFile     = ".roost.lock"
+	validityFile = ".roost.validity" // the last UIDVALIDITY that was given in the tree
+)
 
 // Options adjust Open; the zero value is sensible.
 type Options struct {
@@ -35,12 +41,12 @@ type Options struct {
 // processes.
 type Store struct {
 	root *os.Root
-	path string // absolute, for Identity
+	path string           // absolute, for Identity
+	now  func() time.Time // by which a file is settled
 
 	// gate lets one writer in at a time. It guards what follows.
 	gate  chan struct{}
-	tails map[string]tail   // by directory
-	last  map[string]uint32 // by directory, where Append keeps UIDs: the greatest of them
+	tails map[string]tail // by directory
 }
 
 // Open opens the tree at path. Closing the Store gives back the one file
@@ -69,17 +75,16 @@ func Open(ctx context.Context, path string, options Options) (*Store, error) {
 	return &Store{
 		root:  root,
 		path:  absolute,
+		now:   time.Now,
 		gate:  make(chan struct{}, 1),
 		tails: make(map[string]tail),
-		last:  make(map[string]uint32),
 	}, nil
 }
 
 // Identity is "eml:" and the absolute path.
 func (s *Store) Identity() string { return "eml:" + s.path }
 
-// Close closes the root. Where Number was called, UIDs are no longer kept when
-// the store is opened again.
+// Close closes the root.
 func (s *Store) Close() error { return s.root.Close() }
 
 // lock keeps other writers out until release.
@@ -99,7 +104,7 @@ func (s *Store) lock(ctx context.Context) (release func(), err error) {
 	}
 	release = func() { f.Close(); <-s.gate }
 	for wait := time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
-		held, err := tryLock(f)
+		held, err := tree.TryLock(f, true)
 		if held {
 			return release, nil
 		}
@@ -162,7 +167,7 @@ func (s *Store) walk(ctx context.Context, dir string, components []string, list 
 		if !e.IsDir() || e.Name()[0] == '.' {
 			continue
 		}
-		if err := s.walk(ctx, join(dir, e.Name()), append(slices.Clip(components), decode(e.Name())), list); err != nil {
+		if err := s.walk(ctx, tree.Join(dir, e.Name()), append(slices.Clip(components), spelling.Decode(e.Name())), list); err != nil {
 			return err
 		}
 	}
@@ -176,7 +181,7 @@ func (s *Store) describe(dir string, m mail.Mailbox, entries []fs.DirEntry) mail
 		m.Err = s.fail("list", m.Name, err)
 		return m
 	}
-	m.ID = side.id
+	m.ID, m.Role, m.Subscribed = side.ID, mail.Role(side.Role), side.Subscribed
 	m.UIDValidity, m.UIDNext = side.number(entries)
 	return m
 }
@@ -184,6 +189,11 @@ func (s *Store) describe(dir string, m mail.Mailbox, entries []fs.DirEntry) mail
 // Create makes a mailbox: its directory and a sidecar. Its parents become
 // directories.
 func (s *Store) Create(ctx context.Context, name mail.Name) error {
+	return s.CreateRole(ctx, name, "")
+}
+
+// CreateRole is Create with a role, which stands in the sidecar.
+func (s *Store) CreateRole(ctx context.Context, name mail.Name, role mail.Role) error {
 	name = mail.NameOf(name.Components()...)
 	if name == "" {
 		return &mail.Error{Op: "create", Err: errors.New("a mailbox needs a name")}
@@ -200,12 +210,12 @@ func (s *Store) Create(ctx context.Context, name mail.Name) error {
 	if err := s.root.MkdirAll(dir, 0o700); err != nil {
 		return s.fail("create", name, err)
 	}
-	return s.fail("create", name, s.found(dir))
+	return s.fail("create", name, s.found(dir, role))
 }
 
 // found writes the first sidecar of a directory. Messages that are there get
 // UIDs. The caller holds the lock.
-func (s *Store) found(dir string) error {
+func (s *Store) found(dir string, role mail.Role) error {
 	listed, err := s.scan(dir)
 	if err != nil {
 		return err
@@ -214,34 +224,50 @@ func (s *Store) found(dir string) error {
 	if err != nil {
 		return err
 	}
-	side := sidecar{validity: validity, next: 1, id: rand.Text(), entries: make(map[string]entry)}
+	side := sidecar{Header: tree.Header{Validity: validity, Next: 1, ID: rand.Text(), Role: string(role)}, entries: make(map[string]entry)}
 	for _, f := range listed.files {
 		if uid := uidOfFile(f.name); uid != 0 {
 			f.entry.uid = uid
-			side.next = max(side.next, uid+1)
+			side.Next = max(side.Next, uid+1)
 			side.entries[f.name] = f.entry
 		}
 	}
 	for _, f := range listed.files {
 		if uidOfFile(f.name) == 0 {
-			f.entry.uid = side.next
-			side.next++
+			f.entry.uid = side.Next
+			side.Next++
 			side.entries[f.name] = f.entry
 		}
 	}
 	return s.rewrite(dir, &side)
 }
 
-// newValidity is a UIDVALIDITY: the time, or one more than the last that was given
-// in this tree, which stands in the lock file. The caller holds the lock.
+// newValidity is a UIDVALIDITY that no mailbox of the tree had. The caller holds
+// the lock.
 func (s *Store) newValidity() (uint32, error) {
-	text, err := s.root.ReadFile(lockFile)
+	return tree.NextValidity(s.root, validityFile, time.Now().Unix())
+}
+
+// Subscribe notes it in the sidecar.
+func (s *Store) Subscribe(ctx context.Context, name mail.Name, on bool) error {
+	release, err := s.lock(ctx)
 	if err != nil {
-		return 0, err
+		return s.fail("subscribe", name, err)
 	}
-	last, _ := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32) // 0 if it is new or damaged
-	validity := max(uint32(time.Now().Unix()), uint32(last)+1)
-	return validity, s.root.WriteFile(lockFile, fmt.Appendln(nil, validity), 0o600)
+	defer release()
+	dir, err := s.mailbox(name)
+	if err != nil {
+		return s.fail("subscribe", name, err)
+	}
+	if _, err := s.tail(dir); err != nil { // makes a sidecar, or mends it
+		return s.fail("subscribe", name, err)
+	}
+	side, err := s.readSidecar(dir)
+	if err != nil || side.Subscribed == on {
+		return s.fail("subscribe", name, err)
+	}
+	side.Subscribed = on
+	return s.fail("subscribe", name, s.rewrite(dir, &side))
 }
 
 // Rename renames the directory of a mailbox.
@@ -270,11 +296,10 @@ func (s *Store) Rename(ctx context.Context, old, new mail.Name) error {
 		}
 	}
 	clear(s.tails)
-	clear(s.last)
 	if err := s.root.Rename(from, to); err != nil {
 		return s.fail("rename", old, err)
 	}
-	return s.fail("rename", old, errors.Join(s.syncDir(path.Dir(from)), s.syncDir(path.Dir(to))))
+	return s.fail("rename", old, errors.Join(tree.SyncDir(s.root, path.Dir(from)), tree.SyncDir(s.root, path.Dir(to))))
 }
 
 // Delete removes the messages and the sidecar of a mailbox, and the directory if
@@ -297,19 +322,18 @@ func (s *Store) Delete(ctx context.Context, name mail.Name) error {
 		return s.fail("delete", name, err)
 	}
 	delete(s.tails, dir)
-	delete(s.last, dir)
 	for _, e := range entries {
-		if !isMessageFile(e.Name()) && !isTemporary(e.Name()) {
+		if !isMessageFile(e.Name()) && !tree.IsTemporary(e.Name()) {
 			continue
 		}
-		if err := s.root.Remove(join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.root.Remove(tree.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return s.fail("delete", name, err)
 		}
 	}
-	if err := s.root.Remove(join(dir, sidecarFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.root.Remove(tree.Join(dir, sidecarFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return s.fail("delete", name, err)
 	}
-	if err := s.syncDir(dir); err != nil {
+	if err := tree.SyncDir(s.root, dir); err != nil {
 		return s.fail("delete", name, err)
 	}
 	// It stays if something is left: mailboxes below it, files of others.
@@ -317,7 +341,7 @@ func (s *Store) Delete(ctx context.Context, name mail.Name) error {
 		if err := s.root.Remove(dir); err != nil {
 			return s.fail("delete", name, err)
 		}
-		return s.fail("delete", name, s.syncDir(path.Dir(dir)))
+		return s.fail("delete", name, tree.SyncDir(s.root, path.Dir(dir)))
 	}
 	return nil
 }
@@ -333,7 +357,7 @@ func (s *Store) mailbox(name mail.Name) (dir string, err error) {
 
 // holdsMail reports whether a directory is a mailbox. One that cannot be read is.
 func (s *Store) holdsMail(dir string) bool {
-	if _, err := s.root.Lstat(join(dir, sidecarFile)); err == nil {
+	if _, err := s.root.Lstat(tree.Join(dir, sidecarFile)); err == nil {
 		return true
 	}
 	entries, err := s.readDir(dir)

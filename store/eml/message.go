@@ -17,6 +17,7 @@ import (
 
 	"roost/mail"
 	"roost/message"
+	"roost/store/tree"
 )
 
 const (
@@ -49,35 +50,28 @@ func (side *sidecar) uidOf(file string) uint32 {
 	return uidOfFile(file)
 }
 
-// number is UIDVALIDITY and UIDNEXT of a directory with these entries; 0 if not
-// each message has a UID of its own, because somebody else put it there. It gets
-// one as soon as its flags are set.
+// number is UIDVALIDITY and UIDNEXT of a directory with these entries; 0 if it has
+// no sidecar that tells them.
 func (side *sidecar) number(entries []fs.DirEntry) (validity, next uint32) {
-	if side.validity == 0 {
+	if side.Validity == 0 {
 		return 0, 0
 	}
-	next = side.next
-	seen := make(map[uint32]bool)
+	next = side.Next
 	for _, e := range entries {
-		if !isMessageFile(e.Name()) || e.IsDir() {
-			continue
+		if isMessageFile(e.Name()) && !e.IsDir() {
+			next = max(next, side.uidOf(e.Name())+1)
 		}
-		uid := side.uidOf(e.Name())
-		if uid == 0 || seen[uid] {
-			return 0, 0
-		}
-		seen[uid] = true
-		next = max(next, uid+1)
 	}
-	return side.validity, next
+	return side.Validity, next
 }
 
 // listing is a directory as it was when it was read.
 type listing struct {
 	side           sidecar
 	validity, next uint32 // 0: the messages have no UIDs
-	files          []file // by UID or name
+	files          []file // by UID, then by name those that have none
 	failed         []*mail.Error
+	token          mail.Token
 }
 
 type file struct {
@@ -85,71 +79,84 @@ type file struct {
 	entry entry
 }
 
-// scan reads a directory: first the names, then what the sidecar says of them.
+// scan reads a directory: first the names, then what the sidecar says of them. A
+// file that somebody else put there has no UID until its flags are set; nor has one
+// whose UID another file has.
 func (s *Store) scan(dir string) (listing, error) {
+	began := s.now()
 	entries, err := s.readDir(dir)
 	if err != nil {
 		return listing{}, err
 	}
+	mark := newFingerprint(began)
+	mark.addFile(s.root, tree.Join(dir, sidecarFile))
 	var l listing
 	if l.side, err = s.readSidecar(dir); err != nil {
 		return listing{}, err
 	}
 	l.validity, l.next = l.side.number(entries)
+	seen := make(map[uint32]bool)
 	for _, e := range entries {
 		if !isMessageFile(e.Name()) || e.IsDir() {
 			continue
 		}
-		f, err := s.look(&l.side, dir, e.Name())
+		f, info, err := s.look(&l.side, dir, e.Name())
+		mark.add(e.Name(), info)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // expunged while we look
 		}
+		if l.validity == 0 || seen[f.entry.uid] {
+			f.entry.uid = 0
+		}
+		seen[f.entry.uid] = true
 		if err != nil {
-			l.failed = append(l.failed, &mail.Error{Op: "list", Key: l.key(e.Name()), Err: translate(err)})
+			l.failed = append(l.failed, &mail.Error{Op: "list", Key: f.key(), Err: translate(err)})
 			continue
 		}
 		l.files = append(l.files, f)
 	}
-	if l.validity != 0 {
-		slices.SortFunc(l.files, func(a, b file) int { return cmp.Compare(a.entry.uid, b.entry.uid) })
-	}
+	slices.SortStableFunc(l.files, func(a, b file) int { return cmp.Compare(a.entry.uid-1, b.entry.uid-1) }) // 0-1 comes last
+	l.token = mark.token()
 	return l, nil
 }
 
 // look finds out about a file. What the sidecar says of it holds, but the GUID
 // only for the bytes that it is of.
-func (s *Store) look(side *sidecar, dir, name string) (file, error) {
-	info, err := s.root.Lstat(join(dir, name))
-	if err != nil {
-		return file{}, err
-	}
-	if !info.Mode().IsRegular() {
-		return file{}, fmt.Errorf("%s is no regular file", join(dir, name))
-	}
-	modified := info.ModTime().UTC().Truncate(time.Second)
+func (s *Store) look(side *sidecar, dir, name string) (file, fs.FileInfo, error) {
 	e, known := side.entries[name]
 	if !known {
-		return file{name, entry{uid: uidOfFile(name), size: info.Size(), date: modified}}, nil
+		e.uid = uidOfFile(name)
 	}
-	if e.size != info.Size() || !e.date.Equal(modified) {
+	info, err := s.root.Lstat(tree.Join(dir, name))
+	if err != nil {
+		return file{name, e}, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return file{name, e}, info, fmt.Errorf("%s is no regular file", tree.Join(dir, name))
+	}
+	modified := info.ModTime().UTC().Truncate(time.Second)
+	switch {
+	case !known:
+		e.size, e.date = info.Size(), modified
+	case e.size != info.Size() || !e.date.Equal(modified):
 		e.size, e.guid = info.Size(), ""
 	}
-	return file{name, e}, nil
+	return file{name, e}, info, nil
 }
 
-// key is the key of a file: its UID, or its name if the mailbox has no UIDs.
-func (l *listing) key(name string) mail.Key {
-	if l.validity == 0 {
-		return mail.Key(name)
+// key is the key of a file: its UID, or its name if it has none.
+func (f file) key() mail.Key {
+	if f.entry.uid == 0 {
+		return mail.Key(f.name)
 	}
-	return keyOf(l.side.uidOf(name))
+	return keyOf(f.entry.uid)
 }
 
 func keyOf(uid uint32) mail.Key { return mail.Key(strconv.FormatUint(uint64(uid), 10)) }
 
-// Changes lists the mailbox. It gives no tokens: to read the names again is all
-// that a directory allows.
-func (s *Store) Changes(ctx context.Context, name mail.Name, _ mail.Token) (mail.Changes, error) {
+// Changes lists the mailbox, unless nothing changed since: a directory does not
+// tell what did.
+func (s *Store) Changes(ctx context.Context, name mail.Name, since mail.Token) (mail.Changes, error) {
 	if err := ctx.Err(); err != nil {
 		return mail.Changes{}, err
 	}
@@ -161,24 +168,18 @@ func (s *Store) Changes(ctx context.Context, name mail.Name, _ mail.Token) (mail
 	if err != nil {
 		return mail.Changes{}, s.fail("list", name, err)
 	}
-	ch := mail.Changes{
-		Full:        true,
-		Messages:    make([]mail.Message, 0, len(l.files)),
-		Failed:      l.failed,
-		UIDValidity: l.validity,
-		UIDNext:     l.next,
-		Count:       -1,
-		Method:      "scan",
+	ch := mail.Changes{UIDValidity: l.validity, UIDNext: l.next, Token: l.token, Count: -1, Method: "unchanged"}
+	if since == l.token && len(l.failed) == 0 {
+		return ch, nil
 	}
+	ch.Full, ch.Method, ch.Failed = true, "scan", l.failed
+	ch.Messages = make([]mail.Message, 0, len(l.files))
 	for _, e := range ch.Failed {
 		e.Mailbox = name
 	}
 	for _, f := range l.files {
-		m := mail.Message{Key: l.key(f.name), GUID: f.entry.guid, Flags: f.entry.flags, InternalDate: f.entry.date, Size: f.entry.size}
-		if l.validity != 0 {
-			m.UID = f.entry.uid
-		}
-		ch.Messages = append(ch.Messages, m)
+		ch.Messages = append(ch.Messages, mail.Message{Key: f.key(), UID: f.entry.uid,
+			GUID: f.entry.guid, Flags: f.entry.flags, InternalDate: f.entry.date, Size: f.entry.size})
 	}
 	return ch, nil
 }
@@ -217,7 +218,7 @@ func (s *Store) fetch(r *resolver, name mail.Name, key mail.Key, part mail.Part,
 	if err != nil {
 		return fail(err)
 	}
-	f, err := s.root.Open(join(r.dir, file))
+	f, err := s.root.Open(tree.Join(r.dir, file))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fail(mail.ErrGone)
 	}
@@ -230,7 +231,7 @@ func (s *Store) fetch(r *resolver, name mail.Name, key mail.Key, part mail.Part,
 		return fail(err)
 	}
 	if !info.Mode().IsRegular() {
-		return fail(fmt.Errorf("%s is no regular file", join(r.dir, file)))
+		return fail(fmt.Errorf("%s is no regular file", tree.Join(r.dir, file)))
 	}
 	if part == mail.Header {
 		return yield(mail.Fetched{Key: key, Body: message.HeaderOf(f), Size: -1}, nil)
@@ -284,14 +285,14 @@ func (r *resolver) file(key mail.Key) (string, error) {
 		return file, nil
 	}
 	file := fileOfUID(uint32(uid))
-	if _, other := r.side.entries[file]; !other && r.side.validity != 0 && r.there(file) {
+	if _, other := r.side.entries[file]; !other && r.side.Validity != 0 && r.there(file) {
 		return file, nil
 	}
 	return "", mail.ErrGone
 }
 
 func (r *resolver) there(file string) bool {
-	_, err := r.store.root.Lstat(join(r.dir, file))
+	_, err := r.store.root.Lstat(tree.Join(r.dir, file))
 	return err == nil
 }
 
