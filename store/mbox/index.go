@@ -122,7 +122,7 @@ func (f *finder) line() (line []byte, whole bool, err error) {
 func (f *finder) take(line []byte, whole bool) (ok bool) {
 	blank := len(bytes.TrimRight(line, "\r\n")) == 0
 	if f.sep && bytes.HasPrefix(line, []byte(fromPrefix)) {
-		if m, date, ok := parseFrom(line); ok || f.open == nil {
+		if m, date, ok := parseFrom(line); ok || f.open == nil && !isTornFrom(line) {
 			f.close(f.at - f.blank)
 			f.openAt(m, date, line)
 			f.at += int64(len(line))
@@ -130,14 +130,14 @@ func (f *finder) take(line []byte, whole bool) (ok bool) {
 			return true
 		}
 	}
-	if f.open == nil {
-		f.at += int64(len(line))
-		return blank
-	}
-	if f.sep && f.open.mark.uid != 0 && isTornFrom(line) {
+	if f.sep && (f.open == nil || f.open.mark.uid != 0) && isTornFrom(line) {
 		f.stop = f.at
 		f.at += int64(len(line))
 		return true
+	}
+	if f.open == nil {
+		f.at += int64(len(line))
+		return blank
 	}
 	f.feed(line)
 	f.at += int64(len(line))

@@ -1,11 +1,15 @@
-//go:build !unix || solaris || aix
+//go:build !linux
 
 package mbox
 
-import "os"
+import (
+	"os"
 
-// tryLock does nothing: the dotlock must do.
-func tryLock(*os.File, bool) (held bool, err error) { return true, nil }
+	"roost/store/tree"
+)
 
-// unlock does nothing.
-func unlock(*os.File) error { return nil }
+// tryLock locks f, until its Close. held is false if somebody else has it.
+func tryLock(f *os.File, exclusive bool) (held bool, err error) { return tree.TryLock(f, exclusive) }
+
+// unlock gives the lock on f back before its Close.
+func unlock(f *os.File) error { return tree.Unlock(f) }

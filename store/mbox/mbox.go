@@ -1,6 +1,7 @@
 package mbox
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -14,14 +15,19 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"roost/mail"
+	"roost/store/tree"
 )
 
 var (
-	_ mail.Store      = (*Store)(nil)
-	_ mail.Numberer   = (*Store)(nil)
-	_ mail.Identifier = (*Store)(nil)
+	_ mail.Store        = (*Store)(nil)
+	_ mail.BulkAppender = (*Store)(nil)
+	_ mail.Numberer     = (*Store)(nil)
+	_ mail.Subscriber   = (*Store)(nil)
+	_ mail.RoleCreator  = (*Store)(nil)
+	_ mail.Identifier   = (*Store)(nil)
 )
 
 // Options adjust Open; the zero value is sensible.
@@ -40,11 +46,11 @@ type Store struct {
 	path   string // absolute, for Identity
 	single string // the one file below the root; "" for a tree
 	format Format
+	now    func() time.Time // by which a file is settled
 
 	// gate lets one writer in at a time. It guards what follows.
 	gate  chan struct{}
-	last  map[string]uint32 // by file, where Append keeps UIDs: the greatest of them
-	tails map[string]tail   // by file, as our last write left it
+	tails map[string]tail // by file, as our last write left it
 
 	mu     sync.Mutex         // guards what follows
 	places map[string]*places // by file
@@ -52,9 +58,10 @@ type Store struct {
 
 // places are the messages of a file as it was.
 type places struct {
-	info fs.FileInfo
-	list []place
-	stop int64 // where they end
+	stamp   tree.Stamp
+	settled bool // a change after they were read shows in the stamp
+	list    []place
+	stop    int64 // where they end
 }
 
 // maxPlaces is how many messages are remembered over all files, at about 120
@@ -88,7 +95,7 @@ func Open(ctx context.Context, path string, options Options) (*Store, error) {
 		path:   absolute,
 		format: options.Format,
 		gate:   make(chan struct{}, 1),
-		last:   make(map[string]uint32),
+		now:    time.Now,
 		tails:  make(map[string]tail),
 		places: make(map[string]*places),
 	}
@@ -122,8 +129,7 @@ func makePath(path string) error {
 // Identity is "mbox:" and the absolute path.
 func (s *Store) Identity() string { return "mbox:" + s.path }
 
-// Close closes the root. Where Number was called, UIDs are no longer kept when
-// the store is opened again.
+// Close closes the root.
 func (s *Store) Close() error { return s.root.Close() }
 
 // enter lets this writer in, until leave.
@@ -194,18 +200,18 @@ func (s *Store) walk(ctx context.Context, dir string, components []string, found
 		if e.IsDir() {
 			stem = strings.TrimSuffix(file, directorySuffix)
 		}
-		below := append(slices.Clip(components), decode(stem))
+		below := append(slices.Clip(components), spelling.Decode(stem))
 		name := mail.NameOf(below...)
 		switch {
 		case e.IsDir():
 			if name != "" {
 				found[name] = append(found[name], mail.Mailbox{Name: name, NoSelect: true, Count: -1})
 			}
-			if err := s.walk(ctx, join(dir, file), below, found); err != nil {
+			if err := s.walk(ctx, tree.Join(dir, file), below, found); err != nil {
 				return err
 			}
 		case s.isMailbox(dir, e) && name != "":
-			found[name] = append(found[name], s.describe(join(dir, file), name))
+			found[name] = append(found[name], s.describe(tree.Join(dir, file), name))
 		}
 	}
 	return nil
@@ -218,7 +224,7 @@ func (s *Store) isMailbox(dir string, e fs.DirEntry) bool {
 	if !e.Type().IsRegular() || isReserved(ext) {
 		return false
 	}
-	ok, err := s.looksRight(join(dir, e.Name()))
+	ok, err := s.looksRight(tree.Join(dir, e.Name()))
 	return ok || err != nil || strings.EqualFold(ext, ".mbox") || strings.EqualFold(ext, ".mbx")
 }
 
@@ -235,7 +241,7 @@ func (s *Store) looksRight(file string) (bool, error) {
 		return false, err
 	}
 	near = bytes.TrimLeft(near[:n], "\r\n")
-	return len(near) == 0 || bytes.HasPrefix(near, []byte(fromPrefix)), nil
+	return bytes.HasPrefix(near, []byte(fromPrefix)) || strings.HasPrefix(fromPrefix, string(near)), nil
 }
 
 // describe is the mailbox in a file, as far as it is known without reading it.
@@ -246,7 +252,9 @@ func (s *Store) describe(file string, name mail.Name) mail.Mailbox {
 		err = fmt.Errorf("%s %w", file, errNoMbox)
 	}
 	if err == nil {
-		m.ID, err = s.readID(file)
+		var h tree.Header
+		h, err = s.readHeader(file)
+		m.ID, m.Role, m.Subscribed = h.ID, mail.Role(h.Role), h.Subscribed
 	}
 	m.Err = s.fail("list", name, err)
 	return m
@@ -254,6 +262,11 @@ func (s *Store) describe(file string, name mail.Name) mail.Mailbox {
 
 // Create makes an empty file. Its parents become directories.
 func (s *Store) Create(ctx context.Context, name mail.Name) error {
+	return s.CreateRole(ctx, name, "")
+}
+
+// CreateRole is Create with a role, which stands in the sidecar.
+func (s *Store) CreateRole(ctx context.Context, name mail.Name, role mail.Role) error {
 	name = mail.NameOf(name.Components()...)
 	if name == "" {
 		return &mail.Error{Op: "create", Err: errors.New("a mailbox needs a name")}
@@ -279,6 +292,7 @@ func (s *Store) Create(ctx context.Context, name mail.Name) error {
 	if err != nil {
 		return s.fail("create", name, err)
 	}
+	side.Role = string(role)
 	if err := s.rewriteSidecar(file, &side); err != nil {
 		return s.fail("create", name, err)
 	}
@@ -286,7 +300,7 @@ func (s *Store) Create(ctx context.Context, name mail.Name) error {
 	if err != nil {
 		return s.fail("create", name, err)
 	}
-	return s.fail("create", name, errors.Join(f.Sync(), f.Close(), s.syncDir(path.Dir(file))))
+	return s.fail("create", name, errors.Join(f.Sync(), f.Close(), tree.SyncDir(s.root, path.Dir(file))))
 }
 
 // checkLength refuses names of which no name of a sidecar can be made.
@@ -339,14 +353,39 @@ func (s *Store) Rename(ctx context.Context, old, new mail.Name) error {
 			return s.fail("rename", old, err)
 		}
 		defer end()
-		if err := s.root.Rename(sidecarOf(from), sidecarOf(to)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return s.fail("rename", old, err)
-		}
-		if err := s.root.Rename(from, to); err != nil {
+		if err := s.renameFile(from, to); err != nil {
 			return s.fail("rename", old, err)
 		}
 	}
-	return s.fail("rename", old, errors.Join(s.syncDir(path.Dir(from)), s.syncDir(path.Dir(to))))
+	return s.fail("rename", old, errors.Join(tree.SyncDir(s.root, path.Dir(from)), tree.SyncDir(s.root, path.Dir(to))))
+}
+
+// renameFile renames the file of a mailbox. Its sidecar stands under both names
+// while it does, so that a program that is killed leaves the file with one.
+func (s *Store) renameFile(from, to string) error {
+	if err := s.root.Remove(sidecarOf(to)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err // it is nobody's: there is no file of that name
+	}
+	side, err := s.root.ReadFile(sidecarOf(from))
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.root.Rename(from, to)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := tree.Replace(s.root, sidecarOf(to), func(w *bufio.Writer) error {
+		_, err := w.Write(side)
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := s.root.Rename(from, to); err != nil {
+		return errors.Join(err, s.root.Remove(sidecarOf(to)))
+	}
+	if err := tree.SyncDir(s.root, path.Dir(to)); err != nil {
+		return err
+	}
+	return s.root.Remove(sidecarOf(from))
 }
 
 // Delete removes the file of a mailbox and its sidecar.
@@ -375,7 +414,7 @@ func (s *Store) Delete(ctx context.Context, name mail.Name) error {
 	}
 	end()
 	dir := path.Dir(file)
-	if err := errors.Join(err, s.syncDir(dir)); err != nil {
+	if err := errors.Join(err, tree.SyncDir(s.root, dir)); err != nil {
 		return s.fail("delete", name, err)
 	}
 	for strings.HasSuffix(dir, directorySuffix) && s.root.Remove(dir) == nil { // nothing is below its parent now
@@ -386,7 +425,6 @@ func (s *Store) Delete(ctx context.Context, name mail.Name) error {
 
 // forget drops all that is remembered of files.
 func (s *Store) forget() {
-	clear(s.last)
 	clear(s.tails)
 	s.mu.Lock()
 	clear(s.places)

@@ -20,6 +20,9 @@ import (
 	"roost/store/storetest"
 )
 
+// later is a clock by which every file is old enough for a token.
+func later() time.Time { return time.Now().Add(time.Hour) }
+
 func open(t *testing.T, path string, options Options) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), path, options)
@@ -33,16 +36,21 @@ func open(t *testing.T, path string, options Options) *Store {
 // The store keeps every sentence of the contract, but for names that are too long
 // for a sidecar beside them.
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) mail.Store { return open(t, t.TempDir(), Options{Make: true}) }, storetest.Options{
+	settled := func(s *Store) mail.Store {
+		s.now = later
+		return s
+	}
+	storetest.Run(t, func(t *testing.T) mail.Store { return settled(open(t, t.TempDir(), Options{Make: true})) }, storetest.Options{
+		Settle: func(t *testing.T, _ mail.Store) { storetest.Tick(t) },
 		Reopen: func(t *testing.T, s mail.Store) mail.Store {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			return open(t, s.(*Store).path, Options{})
+			return settled(open(t, s.(*Store).path, Options{}))
 		},
 		RefusesName: func(name mail.Name) bool {
 			for _, c := range name.Components() {
-				if len(encode(c)) > maxComponent {
+				if len(spelling.Encode(c)) > maxComponent {
 					return true
 				}
 			}
@@ -488,7 +496,7 @@ func FuzzSidecar(f *testing.F) {
 		if err != nil {
 			return
 		}
-		text := side.firstLine()
+		text := sidecarMagic + side.Line()
 		for uid, e := range side.entries {
 			text += e.line(uid)
 		}

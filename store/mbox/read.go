@@ -14,6 +14,7 @@ import (
 
 	"roost/mail"
 	"roost/message"
+	"roost/store/tree"
 )
 
 // view is a mailbox as it was at one moment.
@@ -24,12 +25,26 @@ type view struct {
 	next     uint32
 	keys     []mail.Key // of list
 	end      int64      // where a message is appended: the end of the file, or what was never finished
-	info     fs.FileInfo
+	stamp    tree.Stamp
+	mode     fs.FileInfo // for its mode and owner
 }
 
+// trust says whether the messages that are in memory do for a file that was not
+// yet settled when they were read. Who then reads the bytes finds out if not.
+type trust bool
+
+const (
+	strict trust = false
+	lax    trust = true
+)
+
 // look reads what is in the mailbox of an open file.
-func (s *Store) look(ctx context.Context, o *opening) (*view, error) {
-	known, err := s.messages(ctx, o)
+func (s *Store) look(ctx context.Context, o *opening, memory trust) (*view, error) {
+	info, err := o.Stat()
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.messages(ctx, o, info, memory)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +53,7 @@ func (s *Store) look(ctx context.Context, o *opening) (*view, error) {
 		return nil, err
 	}
 	list := known.list
-	v := &view{list: list, side: side, end: known.stop, info: known.info}
+	v := &view{list: list, side: side, end: known.stop, stamp: known.stamp, mode: info}
 	if n := len(list); n > 0 && side.isTorn(list[n-1]) {
 		v.list, v.end = slices.Clip(list[:n-1]), list[n-1].start
 	}
@@ -47,32 +62,25 @@ func (s *Store) look(ctx context.Context, o *opening) (*view, error) {
 }
 
 // messages are those of an open file, from memory if it did not change.
-func (s *Store) messages(ctx context.Context, o *opening) (*places, error) {
-	info, err := o.Stat()
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) messages(ctx context.Context, o *opening, info fs.FileInfo, memory trust) (*places, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is no regular file", o.path)
 	}
+	stamp := tree.StampOf(info)
 	s.mu.Lock()
 	known := s.places[o.path]
 	s.mu.Unlock()
-	if known != nil && same(known.info, info) {
+	if known != nil && known.stamp == stamp && (known.settled || memory == lax) {
 		return known, nil
 	}
+	settled := stamp.Settled(s.now())
 	list, stop, err := find(contextReaderAt{ctx, o}, 0, info.Size(), s.format)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.path, err)
 	}
-	known = &places{info, list, stop}
+	known = &places{stamp, settled, list, stop}
 	s.remember(o.path, known)
 	return known, nil
-}
-
-// same reports whether a file did not change between two looks.
-func same(a, b fs.FileInfo) bool {
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 // remember keeps the messages of a file in mind.
@@ -106,13 +114,13 @@ func (c contextReaderAt) ReadAt(p []byte, at int64) (int, error) {
 // cut short by a crash.
 func (side *sidecar) isTorn(p place) bool {
 	_, finished := side.entries[p.mark.uid]
-	return p.cut && !finished && side.validity != 0 && p.mark.validity == side.validity
+	return p.cut && !finished && side.Validity != 0 && p.mark.validity == side.Validity
 }
 
 // number finds out whether the messages have UIDs, and gives them keys: the UID,
 // or else a digest of the header, counted where it is the same.
 func (v *view) number() {
-	v.validity, v.next = v.side.validity, max(v.side.next, 1)
+	v.validity, v.next = v.side.Validity, max(v.side.Next, 1)
 	var last uint32
 	for _, p := range v.list {
 		if p.mark.uid <= last || p.mark.validity != v.validity {
@@ -161,56 +169,12 @@ func (v *view) resolve(keys []mail.Key) []int {
 
 // flags are those of a message: what the sidecar says, or else its own fields.
 func (v *view) flags(p place) mail.Flags {
-	if p.mark.uid != 0 && p.mark.validity == v.side.validity {
+	if p.mark.uid != 0 && p.mark.validity == v.side.Validity {
 		if e, ok := v.side.entries[p.mark.uid]; ok {
 			return e.flags
 		}
 	}
 	return p.flags
-}
-
-// Changes reads the file, if it changed since it was read last. It gives no
-// tokens.
-func (s *Store) Changes(ctx context.Context, name mail.Name, _ mail.Token) (mail.Changes, error) {
-	if err := ctx.Err(); err != nil {
-		return mail.Changes{}, err
-	}
-	v, err := s.view(ctx, name)
-	if err != nil {
-		return mail.Changes{}, s.fail("list", name, err)
-	}
-	ch := mail.Changes{
-		Full:        true,
-		Messages:    make([]mail.Message, len(v.list)),
-		UIDValidity: v.validity,
-		UIDNext:     v.next,
-		Count:       -1,
-		Method:      "scan",
-	}
-	for i, p := range v.list {
-		ch.Messages[i] = mail.Message{Key: v.keys[i], Flags: v.flags(p), InternalDate: p.date, Size: p.size}
-		if v.validity != 0 {
-			ch.Messages[i].UID = p.mark.uid
-		}
-	}
-	return ch, nil
-}
-
-// view looks into the file of a mailbox.
-func (s *Store) view(ctx context.Context, name mail.Name) (*view, error) {
-	file, there := s.find(name)
-	if !there {
-		return nil, mail.ErrNoMailbox
-	}
-	o, err := s.openShared(ctx, file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, mail.ErrNoMailbox
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer o.close()
-	return s.look(ctx, o)
 }
 
 // Fetch reads one message after the other from the file as it is when it begins.
@@ -263,7 +227,7 @@ func (s *Store) openView(ctx context.Context, name mail.Name) (*os.File, *view, 
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := s.look(ctx, o)
+	v, err := s.look(ctx, o, lax)
 	if err == nil {
 		err = unlock(o.File)
 	}

@@ -7,8 +7,5 @@ import "io/fs"
 // isAlive cannot tell, so a dotlock becomes stale by its age only.
 func isAlive(int) bool { return true }
 
-// syncDir does nothing: directories cannot be synced.
-func (s *Store) syncDir(string) error { return nil }
-
 // copyOwner does nothing: a file's owner is its maker.
 func (s *Store) copyOwner(string, fs.FileInfo) {}

@@ -13,16 +13,6 @@ func isAlive(pid int) bool {
 	return pid <= 0 || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
-// syncDir makes the names in a directory durable.
-func (s *Store) syncDir(dir string) error {
-	f, err := s.root.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
-}
-
 // copyOwner gives a file the owner of another, if we may.
 func (s *Store) copyOwner(file string, of fs.FileInfo) {
 	if st, ok := of.Sys().(*syscall.Stat_t); ok {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"roost/mail"
+	"roost/store/tree"
 )
 
 // edit opens the file of a mailbox for writing, looks into it, and calls f with
@@ -24,15 +25,12 @@ func (s *Store) edit(ctx context.Context, op string, name mail.Name, keys []mail
 	if !there {
 		return s.fail(op, name, mail.ErrNoMailbox)
 	}
-	if len(keys) == 0 && op != "number" {
-		return nil
-	}
 	o, err := s.openExclusive(ctx, file)
 	if err != nil {
 		return s.fail(op, name, err)
 	}
 	defer o.close()
-	v, err := s.look(ctx, o)
+	v, err := s.look(ctx, o, strict)
 	if err != nil {
 		return s.fail(op, name, err)
 	}
@@ -95,12 +93,12 @@ func (s *Store) remove(ctx context.Context, o *opening, v *view, at []int) error
 		return nil
 	}
 	var lines []string
-	if v.side.there && v.side.validity != 0 && !v.side.torn {
+	if v.side.there && v.side.Validity != 0 && !v.side.torn {
 		for i := range gone {
-			if m := v.list[i].mark; m.uid != 0 && m.validity == v.side.validity {
+			if m := v.list[i].mark; m.uid != 0 && m.validity == v.side.Validity {
 				lines = append(lines, goneLine(m.uid))
 				delete(v.side.entries, m.uid)
-				v.side.next = max(v.side.next, m.uid+1)
+				v.side.Next = max(v.side.Next, m.uid+1)
 			}
 		}
 	}
@@ -133,7 +131,7 @@ func (v *view) copyPlace(w io.Writer, o *opening, i int) error {
 // rewrite replaces the file by what each writes for its messages. What stands
 // before the first is kept.
 func (s *Store) rewrite(ctx context.Context, o *opening, v *view, each func(w *bufio.Writer, i int) error) (err error) {
-	written := temporary(path.Dir(o.path))
+	written := tree.Temporary(path.Dir(o.path))
 	f, err := s.root.OpenFile(written, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -158,10 +156,10 @@ func (s *Store) rewrite(ctx context.Context, o *opening, v *view, each func(w *b
 			return err
 		}
 	}
-	if err := errors.Join(w.Flush(), f.Chmod(v.info.Mode().Perm())); err != nil {
+	if err := errors.Join(w.Flush(), f.Chmod(v.mode.Mode().Perm())); err != nil {
 		return err
 	}
-	s.copyOwner(written, v.info)
+	s.copyOwner(written, v.mode)
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
@@ -171,7 +169,7 @@ func (s *Store) rewrite(ctx context.Context, o *opening, v *view, each func(w *b
 	s.mu.Lock()
 	delete(s.places, o.path)
 	s.mu.Unlock()
-	return s.syncDir(path.Dir(o.path))
+	return tree.SyncDir(s.root, path.Dir(o.path))
 }
 
 // adopt gives all messages UIDs: it writes our From_ line where another program's
@@ -190,16 +188,12 @@ func (s *Store) adopt(ctx context.Context, o *opening, v *view) error {
 		}
 		date := p.date
 		if date.IsZero() {
-			date = v.info.ModTime()
+			date = v.mode.ModTime()
 		}
 		if _, err := w.WriteString(fromLine(marks[i], date)); err != nil {
 			return err
 		}
-		q := quoter{w: w}
-		if _, err := io.Copy(&q, s.body(o, p)); err != nil {
-			return err
-		}
-		return q.finish()
+		return s.copyQuoted(w, o, p)
 	})
 	if err != nil {
 		return err
@@ -218,13 +212,13 @@ func (s *Store) adopt(ctx context.Context, o *opening, v *view) error {
 func (s *Store) newMarks(file string, v *view) ([]mark, error) {
 	kept, last := 0, uint32(0) // how many at the beginning have UIDs that can stay
 	for _, p := range v.list {
-		if v.side.validity == 0 || p.mark.validity != v.side.validity || p.mark.uid <= last {
+		if v.side.Validity == 0 || p.mark.validity != v.side.Validity || p.mark.uid <= last {
 			break
 		}
 		kept, last = kept+1, p.mark.uid
 	}
 	for _, p := range v.list[kept:] {
-		if v.side.validity != 0 && p.mark.validity == v.side.validity && p.mark.uid != 0 {
+		if v.side.Validity != 0 && p.mark.validity == v.side.Validity && p.mark.uid != 0 {
 			kept = 0
 		}
 	}
@@ -234,23 +228,23 @@ func (s *Store) newMarks(file string, v *view) ([]mark, error) {
 		if err != nil {
 			return nil, err
 		}
-		if side.id != "" {
-			fresh.id = side.id
+		if side.ID != "" {
+			fresh.ID, fresh.Role, fresh.Subscribed = side.ID, side.Role, side.Subscribed
 		}
 		side = fresh
 	}
 	marks := make([]mark, len(v.list))
-	next := max(side.next, last+1)
+	next := max(side.Next, last+1)
 	for i, p := range v.list {
 		if i < kept {
 			marks[i] = p.mark
 			continue
 		}
-		marks[i] = mark{next, side.validity, p.size}
+		marks[i] = mark{next, side.Validity, p.size}
 		side.entries[next] = entry{flags: v.flags(p), origin: v.side.entries[p.mark.uid].origin}
 		next++
 	}
-	side.next = next
+	side.Next = next
 	if err := s.rewriteSidecar(file, &side); err != nil {
 		return nil, err
 	}
@@ -275,33 +269,47 @@ func (s *Store) Move(ctx context.Context, from mail.Name, keys []mail.Key, to ma
 			}
 			defer target.close()
 		}
-		done := make(map[int]bool)
+		var drafts []*draft
+		done := make(map[int]*draft)
 		for k, i := range at {
-			if i < 0 || done[i] {
+			if i < 0 || done[i] != nil {
 				at[k] = -1
 				continue
 			}
-			done[i] = true
 			p := v.list[i]
-			m := mail.Message{Flags: v.flags(p), InternalDate: p.date, GUID: v.side.entries[p.mark.uid].origin}
-			key, err := s.appendTo(ctx, target, m, p.size, func(w io.Writer) error {
-				q := quoter{w: w}
-				if _, err := io.Copy(&q, s.body(o, p)); err != nil {
-					return err
-				}
-				return q.finish()
-			})
-			if err != nil {
-				for rest := k; rest < len(at); rest++ {
-					at[rest] = -1
-				}
-				return errors.Join(err, s.removeMoved(ctx, o, at))
+			done[i] = &draft{
+				m:       mail.Message{Flags: v.flags(p), InternalDate: p.date, GUID: v.side.entries[p.mark.uid].origin},
+				size:    p.size,
+				content: func(w io.Writer) error { return s.copyQuoted(w, o, p) },
 			}
-			moved[k] = key
+			drafts = append(drafts, done[i])
 		}
-		return s.removeMoved(ctx, o, at)
+		if err := s.appendTo(ctx, target, drafts); err != nil {
+			return err
+		}
+		var failed error
+		for k, i := range at {
+			if i < 0 {
+				continue
+			}
+			if err := done[i].err; err != nil {
+				failed, at[k] = err, -1
+				continue
+			}
+			moved[k] = done[i].key
+		}
+		return errors.Join(failed, s.removeMoved(ctx, o, at))
 	})
 	return moved, err
+}
+
+// copyQuoted writes a message as it stands in a file that we write.
+func (s *Store) copyQuoted(w io.Writer, o *opening, p place) error {
+	q := quoter{w: w}
+	if _, err := io.Copy(&q, s.body(o, p)); err != nil {
+		return err
+	}
+	return q.finish()
 }
 
 // openSecond opens another file beside o. Two programs that each wait for the
@@ -318,7 +326,7 @@ func (s *Store) openSecond(ctx context.Context, o *opening, file string) (*openi
 
 // removeMoved removes the messages in at from a file that may have grown since.
 func (s *Store) removeMoved(ctx context.Context, o *opening, at []int) error {
-	v, err := s.look(ctx, o)
+	v, err := s.look(ctx, o, strict)
 	if err != nil {
 		return err
 	}
@@ -326,8 +334,8 @@ func (s *Store) removeMoved(ctx context.Context, o *opening, at []int) error {
 	return s.remove(ctx, o, v, at)
 }
 
-// Number gives an empty mailbox a UIDVALIDITY and UIDNEXT, and makes Append keep
-// UIDs until the store is closed.
+// Number gives an empty mailbox a UIDVALIDITY and UIDNEXT. That Append keeps UIDs
+// stands in the sidecar, so that it holds for whoever opens the store.
 func (s *Store) Number(ctx context.Context, name mail.Name, uidValidity, uidNext uint32) error {
 	return s.edit(ctx, "number", name, nil, func(o *opening, v *view, _ []int) error {
 		switch {
@@ -340,11 +348,24 @@ func (s *Store) Number(ctx context.Context, name mail.Name, uidValidity, uidNext
 		if err != nil {
 			return err
 		}
-		if v.side.id != "" {
-			side.id = v.side.id
+		if v.side.ID != "" {
+			side.ID, side.Role, side.Subscribed = v.side.ID, v.side.Role, v.side.Subscribed
 		}
-		side.validity, side.next = uidValidity, max(uidNext, 1)
-		s.last[o.path] = 0
+		side.Validity, side.Next, side.Keeps = uidValidity, max(uidNext, 1), true
 		return s.rewriteSidecar(o.path, &side)
+	})
+}
+
+// Subscribe notes it in the sidecar.
+func (s *Store) Subscribe(ctx context.Context, name mail.Name, on bool) error {
+	return s.edit(ctx, "subscribe", name, nil, func(o *opening, v *view, _ []int) error {
+		if v.side.Subscribed == on {
+			return nil
+		}
+		if err := s.ensureSidecar(o.path, v); err != nil {
+			return err
+		}
+		v.side.Subscribed = on
+		return s.rewriteSidecar(o.path, &v.side)
 	})
 }
