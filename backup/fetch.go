@@ -28,7 +28,11 @@ const (
 // batch fetches what is new in some buckets and writes them.
 func (m *mailbox) batch(ctx context.Context, works []*work) error {
 	var wanted []*item
+	var in snapshot.Interner
 	for _, w := range works {
+		if err := m.open(ctx, w, &in); err != nil {
+			return err
+		}
 		w.items = make([]item, len(w.fresh))
 		for i, l := range w.fresh {
 			it := &w.items[i]
@@ -40,7 +44,6 @@ func (m *mailbox) batch(ctx context.Context, works []*work) error {
 				wanted = append(wanted, it)
 			}
 		}
-		w.fresh = nil
 	}
 	wanted, err := m.selectByHeader(ctx, wanted)
 	if err != nil {
@@ -57,6 +60,14 @@ func (m *mailbox) batch(ctx context.Context, works []*work) error {
 		m.book(w)
 	}
 	return nil
+}
+
+// open unpacks a work.
+func (m *mailbox) open(ctx context.Context, w *work, in *snapshot.Interner) (err error) {
+	w.folded, err = m.foldBucket(ctx, w.old, w.roll.list(&m.flags), in)
+	w.roll = roll{}
+	m.past.drop(w.old)
+	return err
 }
 
 // book enters what became of the messages of a bucket into the books, and

@@ -23,6 +23,11 @@ type folded struct {
 	renamed  []snapshot.Slot  // ranges whose .ids must be written anew; ascending
 }
 
+// changes reports whether anything must be written.
+func (f *folded) changes() bool {
+	return len(f.fresh) > 0 || len(f.vanished) > 0 || len(f.touched) > 0 || len(f.renamed) > 0
+}
+
 // fold puts what the source says of some ranges (now) beside what the last
 // snapshot has of them (old), both ascending by slot. With full, what now does
 // not name has vanished; else only what gone says. A message that has the slot

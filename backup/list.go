@@ -19,33 +19,38 @@ func (m *mailbox) list(ctx context.Context) error {
 	if m.old != nil && !m.run.o.Full && m.old.Selection == m.run.selection && m.run.selection == "" {
 		since = m.old.Token
 	}
-	ch, err := m.run.src.Changes(ctx, m.box.Name, since)
-	if err != nil {
+	if err := m.ask(ctx, since); err != nil {
 		return err
 	}
-	if err := m.fold(ctx, ch); err != nil {
-		return err
-	}
+	ch := &m.changes
 	if ch.Full || ch.Count < 0 || ch.Count == m.row.Listed {
 		return nil
 	}
-	doubted := fmt.Sprintf("%s after %s said %d and %d were expected", "%s", ch.Method, ch.Count, m.row.Listed)
-	if ch, err = m.run.src.Changes(ctx, m.box.Name, ""); err != nil {
+	doubted := fmt.Sprintf("%s said %d and %d were expected", ch.Method, ch.Count, m.row.Listed)
+	if err := m.ask(ctx, ""); err != nil {
 		return err
 	}
-	m.row = mail.Row{Mailbox: m.box.Name}
-	m.works, m.problems = nil, nil
-	if err := m.fold(ctx, ch); err != nil {
-		return err
-	}
-	m.row.Method = fmt.Sprintf(doubted, ch.Method)
+	m.row.Method = ch.Method + " after " + doubted
 	return nil
 }
 
+// ask asks what changed since a state and folds it into the last list. What
+// it found out before is forgotten.
+func (m *mailbox) ask(ctx context.Context, since mail.Token) (err error) {
+	m.row = mail.Row{Mailbox: m.box.Name}
+	m.works, m.problems, m.flags = nil, nil, flagTable{}
+	m.past.forget()
+	if m.changes, err = m.run.src.Changes(ctx, m.box.Name, since); err != nil {
+		return err
+	}
+	return m.fold(ctx)
+}
+
 // fold puts what the source says beside what the last snapshot has, bucket by
-// bucket, and notes what must be done.
-func (m *mailbox) fold(ctx context.Context, ch mail.Changes) error {
-	m.changes = ch
+// bucket, and notes what must be done. The source's list is dropped: of a large
+// mailbox it takes more memory than all else.
+func (m *mailbox) fold(ctx context.Context) error {
+	ch := &m.changes
 	m.voided = m.old == nil || m.old.UIDValidity != ch.UIDValidity
 	if m.voided && !ch.Full {
 		return &mail.Error{Op: "list", Mailbox: m.box.Name, Err: errors.New("the source told changes since a state that it voided")}
@@ -61,7 +66,10 @@ func (m *mailbox) fold(ctx context.Context, ch mail.Changes) error {
 	} else {
 		m.next = max(m.next, m.old.Next)
 	}
-	now, err := m.place(ctx, old)
+	all := int64(len(ch.Messages) + len(ch.Failed))
+	var in snapshot.Interner
+	now, err := m.place(ctx, old, &in)
+	ch.Messages = nil
 	if err != nil {
 		return err
 	}
@@ -71,22 +79,27 @@ func (m *mailbox) fold(ctx context.Context, ch mail.Changes) error {
 	}
 	for len(old) > 0 || len(now) > 0 {
 		w := &work{}
-		w.old, old, w.now, now = nextBucket(old, now)
-		if err := m.foldBucket(ctx, w); err != nil {
+		bucket := now
+		w.old, old, bucket, now = nextBucket(old, now)
+		f, err := m.foldBucket(ctx, w.old, bucket, &in)
+		if err != nil {
 			return err
 		}
-		fresh += int64(len(w.fresh))
-		vanished += int64(len(w.vanished))
-		m.row.Changed += int64(w.changed)
-		if w.changes() {
+		fresh += int64(len(f.fresh))
+		vanished += int64(len(f.vanished))
+		m.row.Changed += int64(f.changed)
+		if f.changes() {
+			w.roll, w.count = newRoll(bucket, &m.flags), len(f.fresh)
 			m.works = append(m.works, w)
+		} else {
+			m.past.drop(w.old)
 		}
 	}
 	m.row.Vanished = vanished
 	m.row.Held = held - vanished
 	m.row.Listed = m.row.Held + fresh + int64(len(ch.Failed))
 	if ch.Full {
-		m.row.Listed = int64(len(ch.Messages) + len(ch.Failed))
+		m.row.Listed = all
 	}
 	for _, f := range ch.Failed {
 		m.row.Failed++
@@ -96,28 +109,28 @@ func (m *mailbox) fold(ctx context.Context, ch mail.Changes) error {
 }
 
 // place gives each listed message its slot, ascending.
-func (m *mailbox) place(ctx context.Context, old []snapshot.Bucket) ([]listed, error) {
+func (m *mailbox) place(ctx context.Context, old []snapshot.Bucket, in *snapshot.Interner) ([]listed, error) {
 	messages := m.changes.Messages
 	if !m.changes.Full {
 		messages = m.retry(messages)
 	}
-	loose, err := m.looseSlots(ctx, messages, old)
+	loose, err := m.looseSlots(ctx, messages, old, in)
 	if err != nil {
 		return nil, err
 	}
-	now := make([]listed, 0, len(messages))
+	now := make([]listed, len(messages))
 	for i := range messages {
 		l := listed{m: &messages[i]}
-		if m.changes.UIDValidity != 0 && l.m.UID != 0 {
+		switch {
+		case m.changes.UIDValidity != 0 && l.m.UID != 0:
 			l.slot = snapshot.Slot(l.m.UID)
-		} else if slot, ok := loose[l.m.Key]; ok {
-			l.slot = slot
-			delete(loose, l.m.Key) // were the same key listed twice, both are kept
-		} else {
+		case loose != nil && loose[i] != 0:
+			l.slot = loose[i]
+		default:
 			l.slot = m.next
 			m.next++
 		}
-		now = append(now, l)
+		now[i] = l
 	}
 	bySlot := func(a, b listed) int { return cmp.Compare(a.slot, b.slot) }
 	if !slices.IsSortedFunc(now, bySlot) {
@@ -151,26 +164,56 @@ func (m *mailbox) isGone(uid uint32) bool {
 	return m.changes.Vanished.Contains(uid) || m.changes.Present != nil && !m.changes.Present.Contains(uid)
 }
 
-// looseSlots are the slots that messages without UID have in the last snapshot,
-// by key; nil if none is listed.
-func (m *mailbox) looseSlots(ctx context.Context, messages []mail.Message, old []snapshot.Bucket) (map[mail.Key]snapshot.Slot, error) {
+// looseSlots are the slots that messages have in the last snapshot by their key,
+// beside messages; 0 for those that have none. nil if all have UIDs. Were the
+// same key listed twice, one gets the slot and both are kept.
+func (m *mailbox) looseSlots(ctx context.Context, messages []mail.Message, old []snapshot.Bucket, in *snapshot.Interner) ([]snapshot.Slot, error) {
 	if !slices.ContainsFunc(messages, func(x mail.Message) bool { return x.UID == 0 }) && m.changes.UIDValidity != 0 {
 		return nil, nil
 	}
-	slots := make(map[mail.Key]snapshot.Slot)
+	if len(old) == 0 {
+		return nil, nil
+	}
+	byKey := keyOrder(messages)
+	slots := make([]snapshot.Slot, len(messages))
+	next := 0 // slots were given in the order of a list, so that the next entry mostly is the next message
 	for _, b := range old {
 		if m.changes.UIDValidity != 0 && b.First < snapshot.FirstLoose {
 			continue
 		}
-		entries, err := m.run.prev.Entries(ctx, b, nil, &m.interner)
+		entries, err := m.past.read(ctx, b, nil, in)
 		if err != nil {
 			return nil, err
 		}
 		for i := range entries {
-			slots[entries[i].Key] = entries[i].Slot
+			key := entries[i].Key
+			at, found := next, next < len(byKey) && messages[byKey[next]].Key == key
+			if !found {
+				at, found = slices.BinarySearchFunc(byKey, key, func(at int32, key mail.Key) int { return cmp.Compare(messages[at].Key, key) })
+			}
+			for found && slots[byKey[at]] != 0 && at+1 < len(byKey) && messages[byKey[at+1]].Key == key {
+				at++
+			}
+			if next = at; found {
+				slots[byKey[at]] = entries[i].Slot
+				next++
+			}
 		}
 	}
 	return slots, nil
+}
+
+// keyOrder are the places of messages in the order of their keys.
+func keyOrder(messages []mail.Message) []int32 {
+	order := make([]int32, len(messages))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	byKey := func(a, b int32) int { return cmp.Compare(messages[a].Key, messages[b].Key) }
+	if !slices.IsSortedFunc(order, byKey) {
+		slices.SortStableFunc(order, byKey)
+	}
+	return order
 }
 
 // nextBucket splits the first bucket that either side has off both.
@@ -189,25 +232,21 @@ func nextBucket(old []snapshot.Bucket, now []listed) (snapshot.Bucket, []snapsho
 	return b, old, now[:n], now[n:]
 }
 
-func (m *mailbox) foldBucket(ctx context.Context, w *work) error {
-	only := m.touchedRanges(w)
+// foldBucket folds what is listed of a bucket into what the last snapshot has of it.
+func (m *mailbox) foldBucket(ctx context.Context, old snapshot.Bucket, now []listed, in *snapshot.Interner) (folded, error) {
+	only := m.touchedRanges(old, now)
 	if only == nil && !m.changes.Full {
-		return nil
+		return folded{}, nil
 	}
-	var entries []snapshot.Entry
-	if !w.old.Meta.IsNull() {
-		var err error
-		if entries, err = m.run.prev.Entries(ctx, w.old, only, &m.interner); err != nil {
-			return err
-		}
+	entries, err := m.past.read(ctx, old, only, in)
+	if err != nil {
+		return folded{}, err
 	}
-	w.folded = fold(entries, w.now, m.changes.Full, func(s snapshot.Slot) bool { return m.isGone(s.UID(m.changes.UIDValidity)) })
-	w.forget()
-	return nil
+	return fold(entries, now, m.changes.Full, func(s snapshot.Slot) bool { return m.isGone(s.UID(m.changes.UIDValidity)) }), nil
 }
 
 // touchedRanges says which ranges of a bucket a delta can concern; nil if none.
-func (m *mailbox) touchedRanges(w *work) func(snapshot.Slot) bool {
+func (m *mailbox) touchedRanges(old snapshot.Bucket, now []listed) func(snapshot.Slot) bool {
 	if m.changes.Full {
 		return nil
 	}
@@ -215,10 +254,10 @@ func (m *mailbox) touchedRanges(w *work) func(snapshot.Slot) bool {
 		return func(snapshot.Slot) bool { return true }
 	}
 	touched := make(map[snapshot.Slot]bool)
-	for _, l := range w.now {
+	for _, l := range now {
 		touched[l.slot.Range()] = true
 	}
-	for r := w.old.First; r < w.old.First+snapshot.BucketSize && r < snapshot.FirstLoose; r += snapshot.RangeSize {
+	for r := old.First; r < old.First+snapshot.BucketSize && r < snapshot.FirstLoose; r += snapshot.RangeSize {
 		if m.changes.Vanished.Intersects(uint32(r), uint32(r+snapshot.RangeSize-1)) {
 			touched[r] = true
 		}

@@ -18,13 +18,14 @@ type mailbox struct {
 	old   *snapshot.Box // what the last snapshot has of it, maybe under another name; nil: nothing that holds
 	moved bool          // old stands under another name
 
-	buckets  []snapshot.Bucket // of old, ascending
-	changes  mail.Changes
-	voided   bool                           // the slots of old mean nothing any more
-	next     snapshot.Slot                  // for messages without UID
-	pending  map[mail.Key]*snapshot.Problem // failed in earlier runs
-	works    []*work                        // buckets that change, ascending
-	interner snapshot.Interner
+	buckets []snapshot.Bucket // of old, ascending
+	changes mail.Changes
+	voided  bool                           // the slots of old mean nothing any more
+	next    snapshot.Slot                  // for messages without UID
+	pending map[mail.Key]*snapshot.Problem // failed in earlier runs
+	works   []*work                        // buckets that change, ascending
+	flags   flagTable                      // of the rolls in works
+	past    entryCache
 
 	row      mail.Row
 	problems []snapshot.Problem
@@ -39,7 +40,7 @@ type mailbox struct {
 // books; an error is one of the repository, or of ctx before anything was done.
 func (r *run) mailbox(ctx context.Context, box mail.Mailbox) error {
 	defer r.progress.mailboxDone(box.Name)
-	m := &mailbox{run: r, box: box, row: mail.Row{Mailbox: box.Name, Server: box.Count}}
+	m := &mailbox{run: r, box: box, row: mail.Row{Mailbox: box.Name, Server: box.Count}, past: entryCache{prev: r.prev}}
 	m.old, m.moved = r.past(&box)
 	m.pending = r.pendingOf(m.old)
 	switch {
@@ -69,8 +70,7 @@ func (r *run) mailbox(ctx context.Context, box mail.Mailbox) error {
 		return m.keep(ctx, err)
 	}
 	if r.o.DryRun {
-		m.pretend()
-		return nil
+		return m.pretend(ctx)
 	}
 	return m.store(ctx)
 }
@@ -179,7 +179,7 @@ func (m *mailbox) load(ctx context.Context) (err error) {
 func (m *mailbox) store(ctx context.Context) error {
 	var fresh int64
 	for _, w := range m.works {
-		fresh += int64(len(w.fresh))
+		fresh += int64(w.count)
 	}
 	m.run.progress.expect(m.box.Name, fresh)
 	batches, ctxBatches := errgroup.WithContext(ctx)

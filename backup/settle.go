@@ -2,6 +2,7 @@ package backup
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -104,8 +105,12 @@ func (m *mailbox) gone() {
 }
 
 // pretend hands in what a dry run foresees.
-func (m *mailbox) pretend() {
+func (m *mailbox) pretend(ctx context.Context) error {
+	var in snapshot.Interner
 	for _, w := range m.works {
+		if err := m.open(ctx, w, &in); err != nil {
+			return err
+		}
 		for _, l := range w.fresh {
 			if _, out := m.run.o.Selection.Message(l.m, time.Time{}); out && !m.run.o.Selection.NeedsHeader() {
 				m.row.Excluded++
@@ -116,4 +121,5 @@ func (m *mailbox) pretend() {
 		}
 	}
 	m.run.add(m.row, &snapshot.Box{Name: m.box.Name, Messages: m.row.Held}, nil, nil)
+	return nil
 }

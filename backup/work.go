@@ -9,8 +9,11 @@ import (
 
 // work is what must be done in one bucket of a mailbox.
 type work struct {
-	old snapshot.Bucket // null trees: the bucket is new
-	now []listed        // what the source lists in it
+	old   snapshot.Bucket // null trees: the bucket is new
+	roll  roll            // what the source lists in it
+	count int             // how many messages of it are new
+
+	// While its batch runs:
 	folded
 	items []item // one for each of fresh
 
@@ -38,30 +41,6 @@ const (
 	excluded       // by a rule
 	vanished       // gone before it could be fetched
 )
-
-func (w *work) changes() bool {
-	return len(w.fresh) > 0 || len(w.vanished) > 0 || len(w.touched) > 0 || len(w.renamed) > 0
-}
-
-// forget drops the entries of ranges that stay as they are.
-func (w *work) forget() {
-	w.now = nil
-	if !w.changes() {
-		w.folded = folded{}
-		return
-	}
-	needed := make(map[snapshot.Slot]bool)
-	for _, r := range w.touched {
-		needed[r] = true
-	}
-	for _, r := range w.renamed {
-		needed[r] = true
-	}
-	for _, l := range w.fresh {
-		needed[l.slot.Range()] = true
-	}
-	w.keep = slices.Clip(slices.DeleteFunc(w.keep, func(e snapshot.Entry) bool { return !needed[e.Slot.Range()] }))
-}
 
 // edit is what the bucket becomes, once all items have their state.
 func (w *work) edit() snapshot.Edit {
@@ -116,12 +95,12 @@ func inBatches(works []*work) [][]*work {
 	var now []*work
 	fresh := 0
 	for _, w := range works {
-		if len(now) > 0 && (fresh+len(w.fresh) > batchFresh || len(now) == batchWorks) {
+		if len(now) > 0 && (fresh+w.count > batchFresh || len(now) == batchWorks) {
 			batches = append(batches, now)
 			now, fresh = nil, 0
 		}
 		now = append(now, w)
-		fresh += len(w.fresh)
+		fresh += w.count
 	}
 	if len(now) > 0 {
 		batches = append(batches, now)
