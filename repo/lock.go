@@ -31,6 +31,7 @@ const (
 	lockRefresh = 5 * time.Minute
 	lockExpiry  = lockStale * 3 / 4
 	lockStale   = 30 * time.Minute
+	lockLeft    = 2*lockRefresh + time.Minute // not refreshed for so long, and no process of its number: left by a crash
 
 	lockRemoval = 10 * time.Second // to take our lock away after a cancel
 )
@@ -71,6 +72,14 @@ func (l LockInfo) Stale(now time.Time) bool {
 	}
 	host, err := os.Hostname()
 	return err == nil && l.Hostname == host && !processExists(l.PID)
+}
+
+// abandoned reports whether the lock was left behind by a process that was killed, beyond doubt: it was of this host, is no more, and
+// missed two refreshes. That no process has its number is not enough: two containers may have one host name, and
+// each sees its own processes only. Whoever prunes beside a writer takes mail away.
+func (l LockInfo) abandoned(now time.Time) bool {
+	host, err := os.Hostname()
+	return err == nil && host != "" && l.Hostname == host && now.Sub(l.Time) > lockLeft && !processExists(l.PID)
 }
 
 // A Lock is held while the function given to WithLock runs.
@@ -187,7 +196,7 @@ func (r *Repo) removeLock(ctx context.Context, id ID) error {
 	return nil
 }
 
-// checkLocks returns ErrLocked if a lock other than own forbids a lock of that mode.
+// checkLocks returns ErrLocked if a lock other than own forbids a lock of that mode. Locks that were abandoned it removes.
 func (r *Repo) checkLocks(ctx context.Context, mode LockMode, own ID) error {
 	for id, err := range r.lockIDs(ctx) {
 		if err != nil {
@@ -202,6 +211,11 @@ func (r *Repo) checkLocks(ctx context.Context, mode LockMode, own ID) error {
 		}
 		if err != nil {
 			return fmt.Errorf("lock repository: %w", err)
+		}
+		// A killed run leaves its lock. Nobody would take it away until someone finds that prune is refused, and
+		// remembers restic unlock.
+		if info.abandoned(time.Now()) && r.removeLock(ctx, id) == nil {
+			continue
 		}
 		if info.Exclusive || mode == Exclusive {
 			return fmt.Errorf("%w: %v", ErrLocked, info)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -206,4 +207,56 @@ func TestResticHonoursOurLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	oracle.run(t, "prune")
+}
+
+// The lock of a process that was killed is removed by the next one that locks, once it missed its refreshes; it forbids
+// nothing then. Of all others none is touched.
+func TestAbandonedLocksAreRemoved(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := killed(t)
+	for _, c := range []struct {
+		name    string
+		lock    LockInfo
+		removed bool
+	}{
+		{"killed, two refreshes missed", LockInfo{Hostname: host, PID: dead, Time: time.Now().Add(-12 * time.Minute)}, true},
+		{"killed, exclusive", LockInfo{Hostname: host, PID: dead, Time: time.Now().Add(-12 * time.Minute), Exclusive: true}, true},
+		{"killed just now, as far as one can see", LockInfo{Hostname: host, PID: dead, Time: time.Now().Add(-6 * time.Minute)}, false},
+		{"alive", LockInfo{Hostname: host, PID: os.Getpid(), Time: time.Now().Add(-12 * time.Minute)}, false},
+		{"of another host", LockInfo{Hostname: "elsewhere", PID: dead, Time: time.Now().Add(-12 * time.Minute)}, false},
+		{"old, of another host", LockInfo{Hostname: "elsewhere", PID: dead, Time: time.Now().Add(-48 * time.Hour)}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, b := newMemoryRepo(t)
+			plant(t, r, c.lock)
+			err := r.WithLock(t.Context(), Exclusive, func(context.Context, *Lock) error { return nil })
+			if errors.Is(err, ErrLocked) == c.removed {
+				t.Errorf("WithLock = %v, want it locked: %v", err, !c.removed)
+			}
+			want := 1
+			if c.removed {
+				want = 0
+			}
+			if n := count(t, b)[blob.Lock]; n != want {
+				t.Errorf("%d locks are left, want %d", n, want)
+			}
+		})
+	}
+}
+
+// killed is the number of a process that was ended by SIGKILL.
+func killed(t *testing.T) int {
+	t.Helper()
+	cmd := exec.Command("sleep", "600")
+	if err := cmd.Start(); err != nil {
+		t.Skip("no process to kill: ", err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait() // says that it was killed
+	return cmd.Process.Pid
 }
