@@ -144,6 +144,7 @@ func (c *Client) converse(ctx context.Context, name string, m mechanism, initial
 	}
 	stop := c.watch(ctx)
 	var broken error // of the mechanism: the exchange is then ended with "*"
+	stray := 0
 	for !p.done && err == nil {
 		var asked []byte
 		if asked, err = c.readResponse(); asked == nil {
@@ -151,10 +152,16 @@ func (c *Client) converse(ctx context.Context, name string, m mechanism, initial
 		}
 		answer := first
 		if !has {
-			var challenge []byte
-			if challenge, broken = base64.StdEncoding.DecodeString(string(asked)); broken == nil {
-				answer, broken = m.next(challenge)
+			challenge, err := base64.StdEncoding.DecodeString(string(asked))
+			if err != nil {
+				challenge = nil // "+ go on": no challenge, but the server may wait
 			}
+			answer, broken = m.next(challenge)
+		}
+		if errors.Is(broken, errStray) && stray < maxStray {
+			stray++
+			broken = nil
+			continue
 		}
 		has = false
 		if broken != nil {

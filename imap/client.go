@@ -34,7 +34,7 @@ type Client struct {
 	tags     int
 	err      *Error // why the connection is unusable
 	bye      StatusResponse
-	exists   int64 // messages in the selected mailbox
+	exists   int64 // messages in the selected mailbox; -1: the server does not say
 
 	fetch    Fetch             // reused from one FETCH response to the next
 	interned map[string]string // flags and keywords seen, so that each is held once
@@ -76,7 +76,7 @@ func (c *Client) IsDovecot() bool { return strings.Contains(c.identity, `"Doveco
 // IsCyrus reports whether the server says that it is Cyrus.
 func (c *Client) IsCyrus() bool { return strings.Contains(c.identity, `"Cyrus`) }
 
-// Exists is the number of messages in the selected mailbox, as the server said last.
+// Exists is the number of messages in the selected mailbox, as the server said last; -1 if it did not.
 func (c *Client) Exists() int64 { return c.exists }
 
 // Err is why the connection is unusable, nil if it is not.

@@ -145,14 +145,21 @@ func (c *Client) readNumbered(n int64) error {
 	case t.IsAtom("FETCH"):
 		return c.readFetch()
 	case t.IsAtom("EXISTS"):
-		c.exists = max(0, n) // QUIRK: SUN and InterMail send -1
+		c.exists = max(-1, n) // QUIRK: SUN and InterMail send -1; that is no empty mailbox
 		if p := c.first(func(p *Pending) bool { return p.onMailbox != nil }); p != nil {
 			p.onMailbox.Exists = c.exists
 		}
 	case t.IsAtom("EXPUNGE"):
-		c.exists = max(0, c.exists-1)
+		c.lose(1)
 	}
 	return c.reader.SkipLine()
+}
+
+// lose notes that messages were expunged.
+func (c *Client) lose(n int64) {
+	if c.exists >= 0 {
+		c.exists = max(0, c.exists-n)
+	}
 }
 
 // takeCode acts on a response code that concerns the connection, and hands the rest to p, which may be nil.

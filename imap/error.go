@@ -19,6 +19,7 @@ const (
 	ReasonAuth                     // the server does not accept who we are
 	ReasonHuman                    // a human must do something at the provider first; Text says what
 	ReasonThrottled                // too much, too fast: wait for Backoff
+	ReasonSpent                    // what the account may transfer in a day or so is used up: come back then
 )
 
 // Error is what went wrong with a command or a connection.
@@ -40,7 +41,11 @@ func (e *Error) Error() string {
 		b.WriteString(e.Status)
 	}
 	if e.Code.Name != "" {
-		b.WriteString(" [" + e.Code.Name + "]")
+		b.WriteString(" [" + e.Code.Name)
+		if e.Code.Name == "WEBALERT" { // QUIRK: Gmail, 2026: where to go stands here and nowhere else
+			b.WriteString(" " + printable(e.Code.Args))
+		}
+		b.WriteString("]")
 	}
 	if e.Text != "" {
 		b.WriteString(": " + e.Text)
@@ -81,6 +86,8 @@ func replyError(op string, reply StatusResponse) *Error {
 	switch {
 	case isHuman(e.Code.Name, text):
 		e.Reason = ReasonHuman
+	case isSpent(text):
+		e.Reason = ReasonSpent
 	case isThrottle(e.Code.Name, text):
 		e.Reason = ReasonThrottled
 		e.Backoff = suggestedBackoff(text)
@@ -94,11 +101,8 @@ func authError(op string, reply StatusResponse) *Error {
 	if e.Reason != ReasonNo && e.Reason != ReasonBad {
 		return e
 	}
-	text := strings.ToLower(e.Text)
 	switch {
-	case e.Code.Name == "UNAVAILABLE", e.Code.Name == "INUSE",
-		// QUIRK: Exchange, 2026: says so at random for mailboxes that are there; trying again helps.
-		strings.Contains(text, "authenticated but not connected"):
+	case e.Code.Name == "UNAVAILABLE", e.Code.Name == "INUSE":
 		e.Reason = ReasonThrottled
 	case e.Code.Name == "PRIVACYREQUIRED":
 		e.Reason = ReasonTLS
@@ -116,6 +120,11 @@ func isHuman(code, text string) bool {
 		strings.Contains(text, "application-specific password")
 }
 
+// QUIRK: Gmail, 2026: 2,500 MB a day; then "[OVERQUOTA] Account exceeded command or bandwidth limits", for hours.
+func isSpent(text string) bool {
+	return strings.Contains(text, "exceeded command or bandwidth limits") || strings.Contains(text, "bandwidth limit exceeded")
+}
+
 func isThrottle(code, text string) bool {
 	switch code {
 	case "THROTTLED":
@@ -124,7 +133,9 @@ func isThrottle(code, text string) bool {
 		return !strings.Contains(text, "maximum size")
 	}
 	return strings.Contains(text, "request is throttled") || strings.Contains(text, "suggested backoff time") ||
-		strings.Contains(text, "too many simultaneous connections") || strings.Contains(text, "account exceeded command or bandwidth limits")
+		strings.Contains(text, "too many simultaneous connections") ||
+		// QUIRK: Exchange, 2026: says so at random for mailboxes that are there; trying again helps.
+		strings.Contains(text, "user is authenticated but not connected")
 }
 
 // suggestedBackoff reads Exchange's "Suggested Backoff Time: 299961 milliseconds", given in lower case.

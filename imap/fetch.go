@@ -36,6 +36,7 @@ type Fetch struct {
 	BodySize  int64     // octets of Body
 	BodyErr   error     // why Body could not be had; the connection is sound nonetheless
 
+	odd    bool // what stands behind the body does not look like the end of a response
 	buffer bytes.Buffer
 	small  bytes.Reader
 }
@@ -51,6 +52,10 @@ func (f *Fetch) reset() {
 // errUnnamed is the BodyErr of a large body that came before its UID.
 var errUnnamed = fmt.Errorf("a body larger than %d octets came before its UID", maxUnnamed)
 
+// errShort is the BodyErr of a literal that goes on behind the octets that were announced. QUIRK: such servers exist; what
+// they sent must not pass for the message.
+var errShort = errors.New("the server sent more octets than it announced")
+
 // readFetch reads what follows "* n FETCH" and hands it to the oldest command that wants it. The sequence number is not
 // looked at. QUIRK: several servers number wrongly and name the UIDs rightly.
 func (c *Client) readFetch() error {
@@ -61,13 +66,19 @@ func (c *Client) readFetch() error {
 	f := &c.fetch
 	f.reset()
 	delivered := false
+	open := 0 // parentheses
 	for {
 		t, err := c.reader.Next()
 		if err != nil {
 			return err
 		}
 		switch t.Kind {
+		case Open:
+			open++
+		case Close:
+			open--
 		case EOL:
+			f.odd = f.odd || open > 0
 			if !delivered {
 				p.deliver(f)
 			}
@@ -98,6 +109,9 @@ func (p *Pending) deliver(f *Fetch) {
 	if f.UID == 0 && f.HasBody {
 		f.UID = p.onlyUID
 	}
+	if f.odd && f.HasBody && f.BodyErr == nil && f.BodySize != f.Size {
+		f.BodyErr = errShort
+	}
 	if p.err == nil {
 		p.err = p.onFetch(f)
 	}
@@ -110,6 +124,7 @@ func (c *Client) readFetchItem(p *Pending, f *Fetch, name []byte) (streamed bool
 		return c.readBody(p, f)
 	}
 	item := fetchItem(name)
+	f.odd = f.odd || f.HasBody && item == ""
 	t, err := c.reader.Next()
 	if err != nil {
 		return false, err
@@ -255,6 +270,9 @@ func (c *Client) readBody(p *Pending, f *Fetch) (streamed bool, err error) {
 			return false, err
 		}
 		f.hold()
+		if next, err := c.reader.at(0); err == nil && !bytes.ContainsRune([]byte(" )\r\n"), rune(next)) {
+			f.odd = true
+		}
 		return false, nil
 	case !named:
 		f.BodyErr = errUnnamed
@@ -338,7 +356,7 @@ func (c *Client) readVanished() error {
 		return nil // not understood is not told: the count of messages will not add up, and callers check it
 	}
 	if !earlier {
-		c.exists = max(0, c.exists-set.Len())
+		c.lose(set.Len())
 	}
 	if p := c.first(func(p *Pending) bool { return p.onVanished != nil }); p != nil {
 		p.onVanished(set)

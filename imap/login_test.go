@@ -92,6 +92,57 @@ func TestConversation(t *testing.T) {
 	}
 }
 
+// A continuation request that is no challenge costs no login, and nothing is said to it that the server would take for a
+// command: the next one is understood. Row MS-24.
+func TestStrayRequestsAtLogin(t *testing.T) {
+	for _, c := range []struct {
+		mechanism, caps string
+		requests        string // sent at once
+		answers         []string
+	}{
+		{"PLAIN", "SASL-IR", "+ \r\n+ go on\r\n", nil},
+		{"PLAIN", "", "+ \r\n+ \r\n+ go on\r\n", []string{"\x00alice\x00hunter2"}},
+		{"EXTERNAL", "SASL-IR", "+ \r\n", nil},
+		{"LOGIN", "", "+ \r\n+ VXNlcm5hbWU6\r\n+ UGFzc3dvcmQ6\r\n", []string{"alice", "hunter2"}},
+	} {
+		client := dialogue(t, Options{}, func(s *scripted) {
+			s.send("* OK [CAPABILITY " + c.caps + " AUTH=" + c.mechanism + "] hello\r\n")
+			tag, _ := s.command()
+			s.send(c.requests)
+			for _, want := range c.answers {
+				if line, _ := s.in.ReadString('\n'); line != b64(want)+"\r\n" {
+					t.Errorf("%s answers %q, want %q", c.mechanism, line, b64(want))
+				}
+			}
+			s.send(tag + " OK [CAPABILITY IMAP4rev1]\r\n")
+			s.play(step{"NOOP", "TAG OK\r\n"})
+		})
+		if err := client.Login(t.Context(), Credentials{User: "alice", Secret: "hunter2", Mechanism: c.mechanism}); err != nil {
+			t.Errorf("login by %s = %v", c.mechanism, err)
+		}
+		if err := client.Noop(t.Context()); err != nil {
+			t.Errorf("NOOP after a login by %s = %v", c.mechanism, err)
+		}
+	}
+	client := dialogue(t, Options{}, func(s *scripted) {
+		s.send("* OK [CAPABILITY SASL-IR AUTH=PLAIN] hello\r\n")
+		tag, _ := s.command()
+		for range 100 {
+			s.send("+ \r\n")
+		}
+		for line := ""; line != "*\r\n"; {
+			var err error
+			if line, err = s.in.ReadString('\n'); err != nil {
+				return
+			}
+		}
+		s.send(tag + " BAD cancelled\r\n")
+	})
+	if err := client.Login(t.Context(), Credentials{User: "alice", Secret: "hunter2"}); err == nil {
+		t.Error("login with requests without end = nil, want an error")
+	}
+}
+
 // A refused login is of the kind that the server says, and a failure told within the mechanism is answered and shown.
 func TestLoginRefused(t *testing.T) {
 	for _, c := range []struct {
@@ -166,6 +217,7 @@ func TestScram(t *testing.T) {
 			}
 			return s
 		}, false},
+		{"stray requests", func(s string) string { return "stray " + s }, true},
 		{"endless work", func(s string) string { return strings.Replace(s, "i=4096", "i=2000000000", 1) }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -182,6 +234,10 @@ func TestScram(t *testing.T) {
 					challenge, err := talk.Step(string(raw))
 					if challenge = c.change(challenge); err != nil || challenge == "" {
 						break
+					}
+					if rest, stray := strings.CutPrefix(challenge, "stray "); stray {
+						challenge = rest
+						s.send("+ \r\n+ go on\r\n")
 					}
 					s.send("+ " + b64(challenge) + "\r\n")
 					if said, err = s.in.ReadString('\n'); err != nil || said == "*\r\n" {

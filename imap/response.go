@@ -164,3 +164,9 @@ func (c Caps) AppendLimit() int64 {
 	n, _ := ParseNumber([]byte(c.value("APPENDLIMIT=")))
 	return max(0, n)
 }
+
+// MessageLimit is the most messages that one command may be about; 0 if there is none (RFC 9738).
+func (c Caps) MessageLimit() int64 {
+	n, _ := ParseNumber([]byte(c.value("MESSAGELIMIT=")))
+	return max(0, n)
+}

@@ -12,10 +12,17 @@ import (
 // mechanism is the client's side of a SASL mechanism.
 type mechanism interface {
 	start() (first []byte, has bool, err error) // the initial response, if there is one
-	next(challenge []byte) ([]byte, error)
-	done() error     // after OK: nil if the server has proved what it must
-	failure() string // what the server said of a failure within the mechanism
+	next(challenge []byte) ([]byte, error)      // errStray: this is no challenge
+	done() error                                // after OK: nil if the server has proved what it must
+	failure() string                            // what the server said of a failure within the mechanism
 }
+
+// errStray is what a mechanism says of a continuation request to which it has nothing to answer, and the server cannot
+// be waiting. QUIRK: Exchange sends such; an answer would be taken for the next command.
+var errStray = errors.New("a challenge out of place")
+
+// maxStray is how many of them are passed over.
+const maxStray = 10
 
 func newMechanism(name string, who Credentials) (mechanism, error) {
 	switch name {
@@ -29,14 +36,14 @@ func newMechanism(name string, who Credentials) (mechanism, error) {
 	case "EXTERNAL":
 		return &oneShot{response: who.ActAs}, nil
 	case "XOAUTH2":
-		return &oneShot{response: "user=" + who.User + "\x01auth=Bearer " + who.Secret + "\x01\x01"}, nil
+		return &oneShot{response: "user=" + who.User + "\x01auth=Bearer " + who.Secret + "\x01\x01", tells: true}, nil
 	case "OAUTHBEARER": // RFC 7628
 		identity := who.ActAs
 		if identity == "" {
 			identity = who.User
 		}
 		escaped := strings.NewReplacer("=", "=3D", ",", "=2C").Replace(identity)
-		return &oneShot{response: "n,a=" + escaped + ",\x01auth=Bearer " + who.Secret + "\x01\x01", onFailure: "\x01"}, nil
+		return &oneShot{response: "n,a=" + escaped + ",\x01auth=Bearer " + who.Secret + "\x01\x01", onFailure: "\x01", tells: true}, nil
 	case "SCRAM-SHA-256":
 		return newScram(scram.SHA256, who)
 	case "SCRAM-SHA-1":
@@ -50,11 +57,15 @@ func newMechanism(name string, who Credentials) (mechanism, error) {
 type oneShot struct {
 	response, onFailure string
 	said                string
+	tells               bool // of a failure, by a challenge
 }
 
 func (m *oneShot) start() ([]byte, bool, error) { return []byte(m.response), true, nil }
 
 func (m *oneShot) next(challenge []byte) ([]byte, error) {
+	if len(challenge) == 0 && !m.tells {
+		return nil, errStray
+	}
 	if m.said != "" {
 		return nil, errors.New("the server asks again")
 	}
@@ -72,7 +83,7 @@ func (m *loginMechanism) start() ([]byte, bool, error) { return nil, false, nil 
 
 func (m *loginMechanism) next([]byte) ([]byte, error) {
 	if len(m.answers) == 0 {
-		return nil, errors.New("the server asks again")
+		return nil, errStray
 	}
 	answer := m.answers[0]
 	m.answers = m.answers[1:]
@@ -102,6 +113,9 @@ func (m *scramMechanism) start() ([]byte, bool, error) {
 }
 
 func (m *scramMechanism) next(challenge []byte) ([]byte, error) {
+	if len(challenge) == 0 { // no message of a SCRAM server is (RFC 5802, 7)
+		return nil, errStray
+	}
 	for field := range strings.SplitSeq(string(challenge), ",") {
 		if count, ok := strings.CutPrefix(field, "i="); ok {
 			if n, err := strconv.Atoi(count); err != nil || n > maxIterations {

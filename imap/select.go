@@ -7,7 +7,7 @@ import (
 
 // Selected is what a server says when a mailbox is selected.
 type Selected struct {
-	Exists         int64
+	Exists         int64    // messages; -1: not said
 	UIDValidity    uint32   // 0: not said
 	UIDNext        uint32   // 0: not said
 	HighestModSeq  uint64   // 0: not said, or the mailbox has no mod-sequences
@@ -58,8 +58,8 @@ func (c *Client) Select(ctx context.Context, name string, o SelectOptions) (*Sel
 	if o.ReadOnly {
 		verb = "EXAMINE"
 	}
-	s := &Selected{}
-	c.exists = 0
+	s := &Selected{Exists: -1}
+	c.exists = -1
 	p := &Pending{onMailbox: s, onFetch: o.Fetch, onVanished: o.Vanished}
 	err := c.run(ctx, verb, p, func(w *Writer) {
 		w.Raw(" ").AString(name)
@@ -142,7 +142,7 @@ func (c *Client) readESearch() error {
 			return nil
 		case isAll && t.Kind == Atom:
 			// A set that names more than the mailbox holds is a few octets that would keep us busy for hours.
-			if set, err := ParseSet(string(t.Bytes)); err == nil && p != nil && set.Len() <= c.exists {
+			if set, err := ParseSet(string(t.Bytes)); err == nil && p != nil && set.Len() <= max(c.exists, 0) {
 				for u := range set.All() {
 					p.onSearch(u)
 				}

@@ -22,12 +22,24 @@ func (s *Store) Changes(ctx context.Context, name mail.Name, since mail.Token) (
 		return err
 	})
 	if err != nil {
-		return mail.Changes{}, fault("list", name, err)
+		return mail.Changes{}, s.blame(ctx, name, fault("list", name, err))
 	}
 	s.mu.Lock()
 	s.validity[name] = ch.UIDValidity
 	s.mu.Unlock()
 	return ch, nil
+}
+
+// blame makes an error one of the mailbox alone if it cost us the connection each time, and a connection that does not
+// open the mailbox lives. QUIRK: Zimbra, 2010: says BYE to the SELECT of a damaged mailbox.
+func (s *Store) blame(ctx context.Context, name mail.Name, err error) error {
+	if !errors.Is(err, mail.ErrConnect) || ctx.Err() != nil {
+		return err
+	}
+	if s.ask(ctx, func(c *conn) error { return c.Noop(ctx) }) != nil {
+		return err
+	}
+	return &mail.Error{Op: "list", Mailbox: name, Err: fmt.Errorf("the server closes the connection: %v", err)}
 }
 
 // listing is one Changes under way.
@@ -316,84 +328,6 @@ func setOf(uids []uint32) mail.UIDSet {
 		set.Add(u)
 	}
 	return set
-}
-
-// full lists everything.
-func (l *listing) full(ctx context.Context) (mail.Changes, error) {
-	ch := mail.Changes{Full: true, Method: "fetch"}
-	if l.box.Exists > 0 {
-		l.messages = make([]mail.Message, 0, min(l.box.Exists, 1<<20))
-		if err := l.fetchAll(ctx); err != nil {
-			return ch, err
-		}
-		ch.Messages = l.sorted()
-		if int64(len(ch.Messages)) != l.Exists() {
-			if err := l.second(ctx, &ch); err != nil {
-				return ch, err
-			}
-		}
-	}
-	ch = l.answer(ch)
-	// Expunged while we listed: the mailbox as it was opened is not what was listed, so its state must not stand for it.
-	if int64(len(ch.Messages)+len(ch.Failed)) < l.box.Exists {
-		ch.Token = ""
-	}
-	return ch, nil
-}
-
-// fetchAll asks for all messages; a server that refuses the whole list of items is asked for the necessary ones.
-func (l *listing) fetchAll(ctx context.Context) error {
-	err := l.UIDFetch(ctx, "1:*", l.items(), wire.FetchOptions{}, l.take)
-	if !refused(err) {
-		return err
-	}
-	l.note(err)
-	l.messages = l.messages[:0]
-	err = l.UIDFetch(ctx, "1:*", "UID FLAGS INTERNALDATE RFC822.SIZE", wire.FetchOptions{}, l.take)
-	if refused(err) && len(l.messages) > 0 {
-		return nil // it listed some and stumbled; second finds the others
-	}
-	return err
-}
-
-// second lists by another way what the first list does not have, when there should be more. What even then nobody can
-// tell anything about is failed, not gone.
-func (l *listing) second(ctx context.Context, ch *mail.Changes) error {
-	if err := l.Noop(ctx); err != nil { // hear of what was expunged meanwhile
-		return err
-	}
-	there, err := l.uids(ctx)
-	if err != nil {
-		return err
-	}
-	var listed mail.UIDSet
-	for i := range ch.Messages {
-		listed.Add(ch.Messages[i].UID)
-	}
-	var missing []uint32
-	for u := range there.All() {
-		if !listed.Contains(u) {
-			missing = append(missing, u)
-		}
-	}
-	for chunk := range wire.SetOf(missing...).Chunks(0) {
-		if err := l.UIDFetch(ctx, chunk.String(), "UID FLAGS INTERNALDATE RFC822.SIZE", wire.FetchOptions{}, l.take); err != nil && !refused(err) {
-			return err
-		}
-	}
-	ch.Messages = l.sorted()
-	listed = mail.UIDSet{}
-	for i := range ch.Messages {
-		listed.Add(ch.Messages[i].UID)
-	}
-	for _, u := range missing {
-		if !listed.Contains(u) {
-			ch.Failed = append(ch.Failed, &mail.Error{Op: "list", Mailbox: l.name, Key: keyOf(u),
-				Err: errors.New("the server counts this message and says nothing of it")})
-		}
-	}
-	ch.Method = "fetch+search"
-	return nil
 }
 
 // keyOf is the key of a UID.

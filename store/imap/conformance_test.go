@@ -231,3 +231,13 @@ func TestConformsOnCyrus(t *testing.T) {
 		KeepsParents: true, Many: 200, Large: 3 << 20,
 	})
 }
+
+// openStore opens a store that is closed when the test ends, if it opens.
+func openStore(t *testing.T, o imap.Options) (*imap.Store, error) {
+	t.Helper()
+	s, err := imap.Open(t.Context(), o)
+	if err == nil {
+		t.Cleanup(func() { s.Close() })
+	}
+	return s, err
+}

@@ -39,6 +39,9 @@ func faultOf(op string, name mail.Name, key mail.Key, err error) error {
 	return &mail.Error{Op: op, Mailbox: name, Key: key, Err: err}
 }
 
+// errSpent is what is said of an account that may transfer nothing more for now. What was read stays read.
+var errSpent = fmt.Errorf("%w: the account has used up what it may transfer in a day; come back in some hours", mail.ErrThrottled)
+
 // meaning is what the words of package mail have for an error, nil for nothing, and whether it concerns the whole store.
 func meaning(e *wire.Error) (word error, wide bool) {
 	switch e.Reason {
@@ -52,6 +55,8 @@ func meaning(e *wire.Error) (word error, wide bool) {
 		return mail.ErrNeedsHuman, true
 	case wire.ReasonThrottled:
 		return mail.ErrThrottled, true
+	case wire.ReasonSpent:
+		return errSpent, true
 	}
 	switch e.Code.Name { // RFC 5530
 	case "NONEXISTENT", "TRYCREATE":
@@ -82,6 +87,22 @@ func meaning(e *wire.Error) (word error, wide bool) {
 		return mail.ErrTooBig, false
 	}
 	return nil, false
+}
+
+// isExpired reports whether the server ended the session as Gmail does. QUIRK: Gmail, 2026: over its limits it says "BYE
+// Session expired, please login again" each time, and nothing of limits.
+func isExpired(err error) bool {
+	var e *wire.Error
+	return errors.As(err, &e) && e.Status == "BYE" && strings.Contains(strings.ToLower(e.Text), "session expired")
+}
+
+// expired says of such an error what it means if it comes again without a message in between.
+func expired(err error) error {
+	var e *wire.Error
+	errors.As(err, &e)
+	spent := *e
+	spent.Reason = wire.ReasonSpent
+	return &spent
 }
 
 // refused reports whether the server said NO or BAD, and the connection is sound.

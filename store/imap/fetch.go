@@ -58,6 +58,9 @@ type fetching struct {
 	conn     *conn      // the one in use; nil before the first
 	stopped  bool       // the caller wants no more
 
+	work  []wire.Set // to be asked for, when a connection was left in the midst of it; nil: all that is left
+	alone []uint32   // to be asked for once more, one by one
+
 	hasty      bool // others work too: give up if the server gives no connection
 	turnedAway bool // gave up so
 
@@ -118,8 +121,12 @@ func (f *fetching) run(ctx context.Context) error {
 		if f.turnedAway {
 			return err
 		}
+		if errors.Is(err, errTired) {
+			continue
+		}
+		f.work, f.alone = nil, nil
 		reason, lost := wire.ReasonOf(err)
-		if lost && reason == wire.ReasonThrottled && f.waits < maxTries && ctx.Err() == nil {
+		if (reason == wire.ReasonThrottled || isBusy(err)) && lost && f.waits < maxTries && ctx.Err() == nil {
 			f.waits++
 			if err := sleep(ctx, backoff(f.waits, err)); err != nil {
 				return err
@@ -129,7 +136,11 @@ func (f *fetching) run(ctx context.Context) error {
 		if err == nil || f.stopped || ctx.Err() != nil || !lost || reason != wire.ReasonConnection {
 			return err
 		}
-		if f.losses++; f.losses < tries {
+		f.losses++
+		if f.losses > 1 && isExpired(err) {
+			return expired(err)
+		}
+		if f.losses < tries {
 			continue
 		}
 		if f.suspect == 0 || f.poisoned == maxPoisoned {
@@ -189,13 +200,21 @@ func (f *fetching) on(ctx context.Context, c *conn) error {
 	if f.losses > 0 { // one by one, to find the message that the server cannot bear
 		limit = 1
 	}
-	alone, err := f.chunks(ctx, c, limit)
-	if err == nil {
-		err = f.singly(ctx, c, alone)
+	if len(f.work) == 0 && len(f.alone) == 0 {
+		f.work = slices.Collect(wire.SetOf(f.unanswered()...).Chunks(limit))
 	}
-	sound = err == nil
+	err = f.chunks(ctx, c, limit)
+	if err == nil {
+		err = f.singly(ctx, c)
+	}
+	sound = err == nil || errors.Is(err, errTired)
 	return err
 }
+
+// errTired ends what is done over one connection, which has seen so many refusals that the server may close it.
+var errTired = errors.New("so many refusals that the server may close the connection")
+
+func (c *conn) isTired() bool { return c.refusals >= maxRefusals }
 
 // unanswered are the UIDs that are left.
 func (f *fetching) unanswered() []uint32 {
@@ -208,13 +227,9 @@ func (f *fetching) unanswered() []uint32 {
 	return left
 }
 
-// chunks fetches all that is left, many at a time, and returns what the server did not send. Where it refuses a chunk,
-// that is cut in two until the message is alone that it cannot send.
-func (f *fetching) chunks(ctx context.Context, c *conn, limit int64) (alone []uint32, err error) {
-	var work []wire.Set
-	for chunk := range wire.SetOf(f.unanswered()...).Chunks(limit) {
-		work = append(work, chunk)
-	}
+// chunks fetches what is in f.work, many messages at a time, and puts into f.alone what the server did not send. Where it
+// refuses a chunk, that is cut in two until the message is alone that it cannot send.
+func (f *fetching) chunks(ctx context.Context, c *conn, limit int64) error {
 	type asked struct {
 		set wire.Set
 		p   *wire.Pending
@@ -224,31 +239,36 @@ func (f *fetching) chunks(ctx context.Context, c *conn, limit int64) (alone []ui
 	if limit == 1 {
 		window = 1
 	}
-	for len(work) > 0 || len(flight) > 0 {
-		for len(work) > 0 && len(flight) < window {
+	for len(f.work) > 0 || len(flight) > 0 {
+		for len(f.work) > 0 && len(flight) < window && c.refusals+len(flight) < maxRefusals {
+			set := f.work[0]
+			f.work = f.work[1:]
 			if limit == 1 {
-				f.suspect = work[0][0].First
+				f.suspect = set[0].First
 			}
-			flight = append(flight, asked{work[0], c.StartFetch(ctx, work[0].String(), f.items, wire.FetchOptions{}, f.take)})
-			work = work[1:]
+			flight = append(flight, asked{set, c.StartFetch(ctx, set.String(), f.items, wire.FetchOptions{}, f.take)})
+		}
+		if len(flight) == 0 {
+			return errTired
 		}
 		a := flight[0]
 		flight = flight[1:]
 		err := a.p.Wait(ctx)
 		if err != nil && (!refused(err) || c.Err() != nil) {
-			return nil, err
+			return err
 		}
+		c.note(err)
 		rest := f.rest(a.set)
 		switch {
 		case len(rest) == 0:
 		case err == nil || len(rest) == 1:
-			alone = append(alone, rest...)
+			f.alone = append(f.alone, rest...)
 		default:
 			half := len(rest) / 2
-			work = append(work, wire.SetOf(rest[:half]...), wire.SetOf(rest[half:]...))
+			f.work = append(f.work, wire.SetOf(rest[:half]...), wire.SetOf(rest[half:]...))
 		}
 	}
-	return alone, nil
+	return nil
 }
 
 // rest are the UIDs of a set that are not answered.
@@ -264,12 +284,19 @@ func (f *fetching) rest(set wire.Set) []uint32 {
 
 // singly asks once more for each message that the server did not send with others. What it does not send now either is
 // gone if the server does not find it, and else failed.
-func (f *fetching) singly(ctx context.Context, c *conn, uids []uint32) error {
-	for _, uid := range uids {
+func (f *fetching) singly(ctx context.Context, c *conn) error {
+	for ; len(f.alone) > 0; f.alone = f.alone[1:] {
+		if c.isTired() {
+			return errTired
+		}
+		uid := f.alone[0]
 		i, _ := slices.BinarySearch(f.uids, uid)
+		if f.answered[i] {
+			continue
+		}
 		text := strconv.FormatUint(uint64(uid), 10)
 		f.suspect = uid
-		err := c.UIDFetch(ctx, text, f.items, wire.FetchOptions{}, f.take)
+		err := c.note(c.UIDFetch(ctx, text, f.items, wire.FetchOptions{}, f.take))
 		switch {
 		case err != nil && (!refused(err) || c.Err() != nil):
 			return err

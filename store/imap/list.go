@@ -72,8 +72,22 @@ func (s *Store) list(ctx context.Context, c *conn) ([]mail.Mailbox, error) {
 	s.mu.Lock()
 	s.raw = raws
 	s.mu.Unlock()
+	s.warnOfHidden(c, all)
 	slices.SortFunc(all, func(a, b mail.Mailbox) int { return cmp.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+// warnOfHidden tells of roles that no mailbox has. QUIRK: Gmail, 2026: what is set to "do not show in IMAP" is not listed,
+// and then is in no backup.
+func (s *Store) warnOfHidden(c *conn, all []mail.Mailbox) {
+	if !c.Capabilities().Has("X-GM-EXT-1") {
+		return
+	}
+	for _, role := range []mail.Role{mail.RoleAll, mail.RoleJunk, mail.RoleTrash} {
+		if !slices.ContainsFunc(all, func(box mail.Mailbox) bool { return box.Role == role }) {
+			s.options.Log.Warn("the server hides a mailbox; let it be shown in IMAP", "host", s.options.Host, "role", string(role))
+		}
+	}
 }
 
 // canonical makes the one name equal that is the same in any case.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	wire "roost/imap"
@@ -105,8 +106,23 @@ func (s *Store) put(c *conn) {
 	}
 }
 
-// dial connects and logs in.
+// dial connects and logs in. QUIRK: iCloud, 2026: knows some users by the local part of their address only.
 func (s *Store) dial(ctx context.Context) (*conn, error) {
+	c, caps, err := s.login(ctx, s.options.User)
+	local, _, isAddress := strings.Cut(s.options.User, "@")
+	if reason, _ := wire.ReasonOf(err); reason != wire.ReasonAuth || !isAddress || !caps.Has("XAPPLEPUSHSERVICE") {
+		return c, err
+	}
+	c, _, again := s.login(ctx, local)
+	if again != nil {
+		return nil, err
+	}
+	s.options.Log.Warn("logged in by the local part of the name only", "host", s.options.Host, "user", local)
+	return c, nil
+}
+
+// login connects and logs in as user. It also returns what the server said that it can before that.
+func (s *Store) login(ctx context.Context, user string) (*conn, wire.Caps, error) {
 	o := s.options
 	client, err := wire.Dial(ctx, s.address(), wire.Options{
 		Security: o.Security, ServerName: o.ServerName, Roots: o.Roots, Fingerprint: o.Fingerprint,
@@ -114,21 +130,22 @@ func (s *Store) dial(ctx context.Context) (*conn, error) {
 		Alert: func(text string) { o.Log.Warn("the server says", "host", o.Host, "alert", text) },
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	caps := client.Capabilities()
 	secret := ""
 	if o.Secret != nil {
 		if secret, err = o.Secret(ctx); err != nil {
 			client.Close()
-			return nil, &wire.Error{Op: "login", Reason: wire.ReasonAuth, Err: err}
+			return nil, nil, &wire.Error{Op: "login", Reason: wire.ReasonAuth, Err: err}
 		}
 	}
-	who := wire.Credentials{User: o.User, ActAs: o.ActAs, ProxyAuth: o.ProxyAuth, Mechanism: o.Mechanism, Secret: secret}
+	who := wire.Credentials{User: user, ActAs: o.ActAs, ProxyAuth: o.ProxyAuth, Mechanism: o.Mechanism, Secret: secret}
 	if err := client.Login(ctx, who); err != nil {
 		client.Close()
-		return nil, err
+		return nil, caps, err
 	}
-	return &conn{Client: client}, nil
+	return &conn{Client: client}, caps, nil
 }
 
 // retry calls try until it succeeds, or fails with what trying again does not cure, or has failed too often.
@@ -148,8 +165,11 @@ func (s *Store) retry(ctx context.Context, try func() error) error {
 // transient reports whether err may be cured by another connection, later.
 func transient(err error) bool {
 	reason, ok := wire.ReasonOf(err)
-	return ok && (reason == wire.ReasonConnection || reason == wire.ReasonThrottled)
+	return ok && (reason == wire.ReasonConnection || reason == wire.ReasonThrottled) || isBusy(err)
 }
+
+// isBusy reports whether the server said that it cannot do a thing just now (RFC 5530).
+func isBusy(err error) bool { return isCode(err, "UNAVAILABLE", "INUSE") }
 
 // backoff is how long to wait after the n-th failure.
 func backoff(n int, err error) time.Duration {
