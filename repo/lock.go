@@ -260,27 +260,6 @@ func (r *Repo) loadLock(ctx context.Context, id ID) (LockInfo, error) {
 	return info, nil
 }
 
-// RemoveStaleLocks removes locks whose holders are surely gone, and returns how many.
-func (r *Repo) RemoveStaleLocks(ctx context.Context) (removed int, err error) {
-	for id, err := range r.lockIDs(ctx) {
-		if err != nil {
-			return removed, fmt.Errorf("remove stale locks: %w", err)
-		}
-		info, err := r.loadLock(ctx, id)
-		if err != nil && !errors.Is(err, blob.ErrNotExist) {
-			return removed, fmt.Errorf("remove stale locks: %w", err)
-		}
-		if err != nil || !info.Stale(time.Now()) {
-			continue
-		}
-		if err := r.removeLock(ctx, id); err != nil {
-			return removed, fmt.Errorf("remove stale locks: %w", err)
-		}
-		removed++
-	}
-	return removed, nil
-}
-
 // sleep waits for d; false if ctx ended before.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)

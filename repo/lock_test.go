@@ -147,34 +147,6 @@ func (f *fullBucket) Save(ctx context.Context, h blob.Handle, body []byte) error
 	return f.Bucket.Save(ctx, h, body)
 }
 
-// Only locks whose holders are surely gone are removed.
-func TestRemoveStaleLocks(t *testing.T) {
-	r, b := newMemoryRepo(t)
-	host, err := os.Hostname()
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	keep := map[ID]bool{
-		plant(t, r, LockInfo{Time: now, Hostname: host, PID: os.Getpid()}):                     true,
-		plant(t, r, LockInfo{Time: now.Add(-20 * time.Minute), Hostname: "elsewhere", PID: 7}): true,
-	}
-	plant(t, r, LockInfo{Time: now, Hostname: host, PID: 1 << 30})
-	plant(t, r, LockInfo{Time: now.Add(-31 * time.Minute), Hostname: "elsewhere", PID: 7})
-	if n, err := r.RemoveStaleLocks(t.Context()); n != 2 || err != nil {
-		t.Errorf("RemoveStaleLocks = %d, %v, want 2", n, err)
-	}
-	for e := range b.List(t.Context(), blob.Lock) {
-		if id, err := ParseID(e.Name); err != nil || !keep[id] {
-			t.Errorf("lock %s is left, %v", e.Name, err)
-		}
-		delete(keep, Hash(mustLoad(t, b, blob.Handle{Kind: blob.Lock, Name: e.Name})))
-	}
-	if len(keep) != 0 {
-		t.Errorf("%d good locks were removed", len(keep))
-	}
-}
-
 func mustLoad(t *testing.T, b blob.Bucket, h blob.Handle) []byte {
 	t.Helper()
 	body, err := b.Load(t.Context(), h, 1<<30)

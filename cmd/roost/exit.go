@@ -157,7 +157,7 @@ func hintFor(err error) string {
 		{repo.ErrNoRepository, "roost init makes one; --repo says where"},
 		{repo.ErrExists, "nothing was changed; --repo names another place"},
 		{repo.ErrWrongPassword, "the password comes from --password-file, RESTIC_PASSWORD_FILE or the configuration: roost config show --origin"},
-		{repo.ErrLocked, "wait until the other run ends; if that program is gone, restic unlock removes its lock"},
+		{repo.ErrLocked, "wait until the other run ends; if that program is gone, roost unlock removes its lock"},
 		{repo.ErrNoSnapshot, "roost snapshots lists those there are"},
 		{repo.ErrAmbiguous, "give more of its letters"},
 		{job.ErrWhichSnapshot, "roost snapshots lists the accounts"},

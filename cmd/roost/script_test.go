@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -21,7 +22,28 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"roost": main})
+	testscript.Main(m, map[string]func(){"roost": main, "dielocked": dieLocked})
+}
+
+// dieLocked is a program that takes an exclusive lock on a repository and ends
+// without removing it.
+func dieLocked() {
+	err := func() error {
+		key, err := os.ReadFile(os.Args[2])
+		if err != nil {
+			return err
+		}
+		r, err := repo.Open(context.Background(), blob.NewLocal(os.Args[1], blob.LocalOptions{}), repo.NewPassword(strings.TrimSpace(string(key))))
+		if err != nil {
+			return err
+		}
+		return r.WithLock(context.Background(), repo.Exclusive, func(context.Context, *repo.Lock) error {
+			os.Exit(0)
+			return nil
+		})
+	}()
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
 }
 
 // Each script is a story; the first words of its commands tell it. Beside
@@ -31,6 +53,8 @@ func TestMain(m *testing.M) {
 //	expunge STORE MAILBOX SUBJECT remove a message behind roost's back
 //	deliver STORE MAILBOX FILE [FLAG]...
 //	lock REPOSITORY KEYFILE       hold an exclusive lock until the script ends
+//	exec dielocked REPOSITORY KEYFILE
+//	                              leave the exclusive lock of a process that is no more
 //	closedport VARIABLE           a port on which nobody listens
 //	interrupt SIGNAL CODE FIFO PROGRAM ARGS...
 //	                              run it, send the signal once it has written to FIFO; it must exit with CODE
