@@ -147,15 +147,6 @@ func (f *fullBucket) Save(ctx context.Context, h blob.Handle, body []byte) error
 	return f.Bucket.Save(ctx, h, body)
 }
 
-func mustLoad(t *testing.T, b blob.Bucket, h blob.Handle) []byte {
-	t.Helper()
-	body, err := b.Load(t.Context(), h, 1<<30)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return body
-}
-
 // While we hold a shared lock, restic backs up and refuses to prune; it reads who we are from the lock.
 func TestResticHonoursOurLock(t *testing.T) {
 	t.Parallel()
