@@ -101,6 +101,10 @@ func (c *Client) fail(op string, cause error) error {
 			c.err = replyError(op, reply)
 		} else {
 			c.err = &Error{Op: op, Reason: ReasonConnection, Err: cause}
+			var network *net.OpError
+			if errors.As(cause, &network) && network.Op == "remote error" { // an alert: in TLS 1.3 our certificate is judged after the handshake
+				c.err.Reason = ReasonTLS
+			}
 		}
 		c.conn.Close()
 	}

@@ -30,6 +30,7 @@ type Options struct {
 	ServerName  string            // the name that the certificate must have; default: the host of the address
 	Roots       *x509.CertPool    // authorities; default: the system's
 	Fingerprint [sha256.Size]byte // if not zero: SHA-256 of the server's certificate, asked in place of all authorities
+	Certificate *tls.Certificate  // shown to a server that asks who we are; nil: none
 	Timeout     time.Duration     // without an answer for that long the connection is dead; default one minute
 	NoCompress  bool              // do not ask for COMPRESS=DEFLATE, which Login else does where it is offered
 	WireLog     io.Writer         // takes what is said, without secrets and messages; it may be shared; default: nobody
@@ -171,6 +172,10 @@ func (c *Client) upgrade(ctx context.Context) error {
 // startTLS puts TLS on the connection.
 func (c *Client) startTLS(ctx context.Context) error {
 	config := &tls.Config{ServerName: c.opts.ServerName, RootCAs: c.opts.Roots, MinVersion: tls.VersionTLS12}
+	if own := c.opts.Certificate; own != nil {
+		// Whatever authorities the server names: it may name others than those that it takes.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
+	}
 	if pin := c.opts.Fingerprint; pin != [sha256.Size]byte{} {
 		// The fingerprint takes the place of the chain; the handshake still proves that the server has the key.
 		config.InsecureSkipVerify = true

@@ -32,7 +32,10 @@ import (
 //	pin=HEX             SHA-256 of the server's certificate; then no authority is asked
 //	ca=FILE             authorities, in PEM, in place of the system's
 //	name=HOST           the name that the certificate must have
-//	mech=NAME           SASL mechanism: PLAIN, LOGIN, SCRAM-SHA-256, XOAUTH2, ...
+//	cert=FILE           our own certificate, in PEM, for a server that asks for one; goes with key
+//	key=FILE            its key, in PEM; it may stand in cert as well
+//	mech=NAME           SASL mechanism: PLAIN, LOGIN, SCRAM-SHA-256, XOAUTH2, ...;
+//	                    EXTERNAL goes by cert, and needs no USER and no password
 //	authzid=NAME        act as NAME, by the mechanism's authorisation identity
 //	proxyauth=NAME      act as NAME, by a PROXYAUTH command after the login
 //	master=NAME         log in as USER*NAME, as Dovecot's master users do
@@ -57,7 +60,7 @@ type Location struct {
 }
 
 // imapOptions are the options that Location knows.
-var imapOptions = []string{"authzid", "ca", "compress", "master", "mech", "name", "pin", "proxyauth", "separator", "shared", "timeout", "tls"}
+var imapOptions = []string{"authzid", "ca", "cert", "compress", "key", "master", "mech", "name", "pin", "proxyauth", "separator", "shared", "timeout", "tls"}
 
 // Parse reads the URL of a store. It touches nothing.
 func Parse(text string) (Location, error) {
@@ -174,6 +177,12 @@ func (l *Location) checkOptions(text string) error {
 		if v, given := l.Options[name]; given && v != "no" && v != "yes" {
 			return fmt.Errorf("store %q: %s=%s is neither yes nor no", text, name, v)
 		}
+	}
+	if l.Options["key"] != "" && l.Options["cert"] == "" {
+		return fmt.Errorf("store %q: key= is of no use without cert=", text)
+	}
+	if l.Options["cert"] != "" && l.Security == imap.Plaintext {
+		return fmt.Errorf("store %q: a certificate is shown within TLS only", text)
 	}
 	if p, given := l.Options["pin"]; given {
 		raw, err := hex.DecodeString(strings.ReplaceAll(p, ":", ""))

@@ -64,6 +64,8 @@ func TestParseRefuses(t *testing.T) {
 		"imaps://host?timeout=1":                 "no time",
 		"imaps://host?pin=ab":                    "SHA-256",
 		"imaps://host?shared=1":                  "neither yes nor no",
+		"imaps://host?key=a":                     "without cert=",
+		"imap://127.0.0.1?tls=none&cert=a":       "within TLS",
 		"imaps://host:70000":                     "port",
 		"imaps://host?compress=perhaps":          "neither yes nor no",
 		"imaps://alice@example.com:s3cret@host/": "is no URL|password|port",

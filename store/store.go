@@ -3,13 +3,16 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"roost/mail"
 	"roost/store/eml"
@@ -79,7 +82,18 @@ func server(l Location, o Options) (imap.Options, error) {
 			return s, fmt.Errorf("read authorities: %s holds no certificate in PEM", file)
 		}
 	}
-	if l.User == "" && l.Options["mech"] != "EXTERNAL" {
+	if file := l.Options["cert"]; file != "" {
+		own, err := tls.LoadX509KeyPair(file, cmp.Or(l.Options["key"], file))
+		if err != nil {
+			return s, fmt.Errorf("read certificate %s: %w", file, err)
+		}
+		s.Certificate = &own
+	}
+	external := strings.EqualFold(l.Options["mech"], "EXTERNAL")
+	if external && s.Certificate == nil {
+		return s, errors.New("mech=EXTERNAL goes by a certificate; it is given as cert=FILE&key=FILE")
+	}
+	if l.User == "" && !external {
 		return s, errors.New("the URL names no user; it is written imaps://user@host")
 	}
 	return s, nil

@@ -125,7 +125,7 @@ func (s *Store) dial(ctx context.Context) (*conn, error) {
 func (s *Store) login(ctx context.Context, user string) (*conn, wire.Caps, error) {
 	o := s.options
 	client, err := wire.Dial(ctx, s.address(), wire.Options{
-		Security: o.Security, ServerName: o.ServerName, Roots: o.Roots, Fingerprint: o.Fingerprint,
+		Security: o.Security, ServerName: o.ServerName, Roots: o.Roots, Fingerprint: o.Fingerprint, Certificate: o.Certificate,
 		Timeout: o.Timeout, NoCompress: o.NoCompress, WireLog: o.WireLog,
 		Alert: func(text string) { o.Log.Warn("the server says", "host", o.Host, "alert", text) },
 	})
@@ -134,7 +134,7 @@ func (s *Store) login(ctx context.Context, user string) (*conn, wire.Caps, error
 	}
 	caps := client.Capabilities()
 	secret := ""
-	if o.Secret != nil {
+	if o.Secret != nil && !strings.EqualFold(o.Mechanism, "EXTERNAL") {
 		if secret, err = o.Secret(ctx); err != nil {
 			client.Close()
 			return nil, nil, &wire.Error{Op: "login", Reason: wire.ReasonAuth, Err: err}

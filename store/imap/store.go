@@ -3,6 +3,7 @@ package imap
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
@@ -34,11 +35,12 @@ type Options struct {
 	ActAs     string                                    // authorisation identity: whose mail it is; "" is User's
 	ProxyAuth string                                    // the same, by a PROXYAUTH command after the login
 	Mechanism string                                    // of SASL; "" chooses
-	Secret    func(ctx context.Context) (string, error) // password or token, asked for at each login; nil: ""
+	Secret    func(ctx context.Context) (string, error) // password or token, asked for at each login but by EXTERNAL; nil: ""
 
 	ServerName  string            // that the certificate must have; default Host
 	Roots       *x509.CertPool    // authorities; default the system's
 	Fingerprint [sha256.Size]byte // if not zero: SHA-256 of the server's certificate, asked in place of all authorities
+	Certificate *tls.Certificate  // shown to a server that asks who we are, and what Mechanism EXTERNAL goes by; nil: none
 
 	Connections int           // that fetch bodies, at most; default 3. What else is asked takes half as many more
 	Timeout     time.Duration // without an answer for that long a connection is dead; default one minute
@@ -101,13 +103,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Identity is the URL of the account, as "imap://alice@mail.example.com:993".
+// Identity is the URL of the account, as "imap://alice@mail.example.com:993". Without a name the certificate's stands there.
 func (s *Store) Identity() string {
 	user := s.options.User
 	for _, as := range []string{s.options.ActAs, s.options.ProxyAuth} {
 		if as != "" {
 			user = as
 		}
+	}
+	if own := s.options.Certificate; user == "" && own != nil && own.Leaf != nil {
+		user = own.Leaf.Subject.CommonName
 	}
 	return fmt.Sprintf("imap://%s@%s", user, s.address())
 }
