@@ -29,16 +29,12 @@ func (s *Store) Changes(ctx context.Context, name mail.Name, since mail.Token) (
 	if err != nil {
 		return mail.Changes{}, err
 	}
-	began, err := s.stateOf(b.dir) // before the listing: what happens meanwhile makes the token old
+	began, n, err := s.stateOf(b.dir) // before the listing: what happens meanwhile makes the token old
 	if err != nil {
 		return mail.Changes{}, s.fail("list", name, err)
 	}
 	c := mail.Changes{Token: began.token(), Count: -1, Method: "scan"}
 	if since != "" && since == c.Token {
-		n, err := s.numbersOf(b.dir)
-		if err != nil {
-			return mail.Changes{}, s.fail("list", name, err)
-		}
 		c.UIDValidity, c.UIDNext, c.Method = n.uidValidity, n.next(), "unchanged"
 		return c, nil
 	}
@@ -66,7 +62,7 @@ func (s *Store) list(ctx context.Context, b box, c *mail.Changes) error {
 	}
 	flags := make(map[string]mail.Flags) // few combinations, shared by many messages
 	for i := range c.Messages {
-		_, letters, _ := splitInfo(l.files[i].name)
+		_, letters, _ := splitInfo(l.name(l.files[i]))
 		f, ok := flags[letters]
 		if !ok {
 			f = flagsOf(letters, k)
@@ -81,7 +77,7 @@ func (s *Store) list(ctx context.Context, b box, c *mail.Changes) error {
 		c.Messages = slices.DeleteFunc(c.Messages, func(m mail.Message) bool { return m.Key == "" })
 		for i, err := range failed {
 			if err != nil {
-				c.Failed = append(c.Failed, &mail.Error{Op: "list", Mailbox: b.name, Key: l.files[i].key(), Err: translate(err)})
+				c.Failed = append(c.Failed, &mail.Error{Op: "list", Mailbox: b.name, Key: l.key(l.files[i]), Err: translate(err)})
 			}
 		}
 	}
@@ -96,11 +92,9 @@ func (s *Store) list(ctx context.Context, b box, c *mail.Changes) error {
 func (s *Store) number(dir string, l *listing, c *mail.Changes) error {
 	next := 0 // records mostly stand in the order of names
 	n, err := s.readUIDList(dir, func(r record) {
-		i, found := next, next < len(l.files) && l.files[next].baseName() == string(r.name)
+		i, found := next, next < len(l.files) && l.baseName(l.files[next]) == string(r.name)
 		if !found {
-			i, found = slices.BinarySearchFunc(l.files, string(r.name), func(f file, base string) int {
-				return strings.Compare(f.baseName(), base)
-			})
+			i, found = l.search(l.files, r.name)
 		}
 		if next = i + 1; !found || c.Messages[i].Key == "" {
 			return
@@ -117,7 +111,7 @@ func (s *Store) number(dir string, l *listing, c *mail.Changes) error {
 	if n.mbsync {
 		seen := make(map[uint32]bool)
 		for i, f := range l.files {
-			if uid, ok := field(f.baseName(), 'U'); ok && uid > 0 && uid < 1<<32-1 && !seen[uint32(uid)] && c.Messages[i].Key != "" {
+			if uid, ok := field(l.baseName(f), 'U'); ok && uid > 0 && uid < 1<<32-1 && !seen[uint32(uid)] && c.Messages[i].Key != "" {
 				c.Messages[i].UID = uint32(uid)
 				seen[uint32(uid)] = true
 				c.UIDNext = max(c.UIDNext, uint32(uid)+1)
@@ -178,14 +172,14 @@ func (s *Store) stat(ctx context.Context, l *listing) (messages []mail.Message, 
 }
 
 func (st *statter) file(i int) {
-	f := &st.listing.files[i]
+	l, f := st.listing, st.listing.files[i]
 	m := &st.messages[i]
-	m.Key = f.key()
+	m.Key = l.key(f)
 	if !f.twin { // the GUID of one is the other's
 		m.GUID = string(m.Key)
 	}
 	m.Size = -1
-	if size, ok := field(f.baseName(), 'S'); ok {
+	if size, ok := field(l.baseName(f), 'S'); ok {
 		m.Size = size // also of what is compressed
 	}
 	seen, err := st.look(f)
@@ -212,14 +206,14 @@ func (st *statter) file(i int) {
 	m.InternalDate = seen.Modified.Truncate(time.Second)
 }
 
-func (st *statter) look(f *file) (tree.Look, error) {
+func (st *statter) look(f file) (tree.Look, error) {
 	dir := st.dirs[f.dir]
 	if dir == nil {
 		return tree.Look{}, fs.ErrNotExist
 	}
-	seen, err := tree.LookAt(dir, f.name)
+	seen, err := tree.LookAt(dir, st.listing.name(f))
 	if err == nil && seen.Symlink { // followed, but not out of the root
-		info, err := st.store.root.Stat(path.Join(st.listing.dir, f.path()))
+		info, err := st.store.root.Stat(path.Join(st.listing.dir, st.listing.path(f)))
 		if err != nil {
 			return tree.Look{}, fmt.Errorf("symbolic link: %w", err)
 		}

@@ -158,7 +158,7 @@ func (m *mover) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	for _, key := range m.keys {
-		if old, ok := l.path(key); ok {
+		if old, ok := l.where(key); ok {
 			name := path.Base(old)
 			wanted[name[:baseLen(name)]] = struct{}{}
 			_, letters, _ := splitInfo(name)

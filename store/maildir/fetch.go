@@ -99,7 +99,7 @@ func (f *finder) at(ctx context.Context, key mail.Key, do func(path string) erro
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		path, seen := f.listing.path(key)
+		path, seen := f.listing.where(key)
 		if seen {
 			if err = do(path); !errors.Is(err, fs.ErrNotExist) {
 				return err

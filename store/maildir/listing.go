@@ -1,28 +1,22 @@
 package maildir
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
 
 	"roost/mail"
+	"roost/store/tree"
 )
-
-// file is one message as the directories show it.
-type file struct {
-	name string // without the directory
-	base uint8  // octets of the base name
-	twin bool   // another file has the same base name; the key is the whole name
-	dir  subdir
-}
 
 // subdir is where in a Maildir a file stands.
 type subdir uint8
@@ -39,24 +33,11 @@ func (d subdir) String() string {
 	return "cur"
 }
 
-func (f file) baseName() string { return f.name[:f.base] }
-
-func (f file) key() mail.Key {
-	switch {
-	case !f.twin:
-		return mail.Key(f.baseName())
-	case f.dir == fresh:
-		return mail.Key("new/" + f.name) // no file name has a slash
-	}
-	return mail.Key("cur/" + f.name)
-}
-
-func (f file) path() string { return f.dir.String() + "/" + f.name }
-
 // listing is what cur and new of a mailbox held once. A file may have got
 // another name since; who does not find it scans again.
 type listing struct {
-	dir   string
+	dir string
+	names
 	files []file // ascending by base name
 
 	mu    sync.Mutex          // guards what follows
@@ -68,8 +49,8 @@ const (
 	maxMoved  = 100_000 // changes to a listing that are remembered
 )
 
-// path is where the message with this key was last seen.
-func (l *listing) path(key mail.Key) (string, bool) {
+// where is where the message with this key was last seen.
+func (l *listing) where(key mail.Key) (string, bool) {
 	l.mu.Lock()
 	p, ok := l.moved[key]
 	l.mu.Unlock()
@@ -77,7 +58,7 @@ func (l *listing) path(key mail.Key) (string, bool) {
 		return p, p != ""
 	}
 	if f := l.file(key); f != nil {
-		return f.path(), true
+		return l.path(*f), true
 	}
 	return "", false
 }
@@ -87,13 +68,20 @@ func (l *listing) file(key mail.Key) *file {
 	if in, name, ok := strings.Cut(base, "/"); ok && (in == "new" || in == "cur") {
 		base = name[:baseLen(name)]
 	}
-	i, found := slices.BinarySearchFunc(l.files, base, func(f file, base string) int { return strings.Compare(f.baseName(), base) })
-	for ; found && i < len(l.files) && l.files[i].baseName() == base; i++ {
-		if l.files[i].key() == key {
+	i, found := l.search(l.files, []byte(base))
+	for ; found && i < len(l.files) && l.baseName(l.files[i]) == base; i++ {
+		if l.key(l.files[i]) == key {
 			return &l.files[i]
 		}
 	}
 	return nil
+}
+
+// search finds the first of files, which are sorted, with a base name.
+func (l *listing) search(files []file, base []byte) (int, bool) {
+	// A comparison with string(base) needs no memory.
+	i := sort.Search(len(files), func(i int) bool { return l.baseName(files[i]) >= string(base) })
+	return i, i < len(files) && l.baseName(files[i]) == string(base)
 }
 
 // note remembers where a message is after we moved it; "" if we removed it.
@@ -168,7 +156,7 @@ func (s *Store) scan(ctx context.Context, dir string, look func(*listing) (bool,
 	var before *listing
 	var stateBefore state
 	for range maxScans {
-		began, err := s.stateOf(dir)
+		began, err := s.dirsOf(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -183,7 +171,7 @@ func (s *Store) scan(ctx context.Context, dir string, look func(*listing) (bool,
 				return nil, err
 			}
 		}
-		ended, err := s.stateOf(dir)
+		ended, err := s.dirsOf(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -206,31 +194,29 @@ func (s *Store) scan(ctx context.Context, dir string, look func(*listing) (bool,
 	return before, nil
 }
 
-func sameFiles(a, b *listing) bool { return slices.Equal(a.files, b.files) }
+func sameFiles(a, b *listing) bool {
+	return slices.EqualFunc(a.files, b.files, func(f, g file) bool {
+		return f.dir == g.dir && f.twin == g.twin && a.name(f) == b.name(g)
+	})
+}
 
 // keep adds files of an earlier reading whose base name this one did not see.
 func (l *listing) keep(before *listing) {
 	n := len(l.files)
 	for _, f := range before.files {
-		_, found := slices.BinarySearchFunc(l.files[:n], f.baseName(), func(f file, base string) int {
-			return strings.Compare(f.baseName(), base)
-		})
-		if !found {
-			l.files = append(l.files, f)
+		if _, found := l.search(l.files[:n], []byte(before.baseName(f))); !found {
+			kept := l.add([]byte(before.name(f)), f.dir)
+			kept.twin = f.twin
+			l.files = append(l.files, kept)
 		}
 	}
+	l.seal()
 	l.sort()
 }
 
 func (l *listing) sort() {
 	slices.SortFunc(l.files, func(a, b file) int {
-		if c := strings.Compare(a.baseName(), b.baseName()); c != 0 {
-			return c
-		}
-		if a.dir != b.dir {
-			return int(a.dir) - int(b.dir)
-		}
-		return strings.Compare(a.name, b.name)
+		return cmp.Or(strings.Compare(l.baseName(a), l.baseName(b)), int(a.dir)-int(b.dir), strings.Compare(l.name(a), l.name(b)))
 	})
 }
 
@@ -251,30 +237,24 @@ func (s *Store) readMaildir(ctx context.Context, dir string) (*listing, error) {
 			return nil, fmt.Errorf("read %s: %w", path.Join(dir, d.String()), err)
 		}
 	}
+	l.seal()
 	l.sort()
 	return l, s.findTwins(l)
 }
 
 func (l *listing) read(ctx context.Context, d *os.File, in subdir) error {
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
+	return tree.ReadDir(d, func(name []byte, kind fs.FileMode) error {
+		if len(l.files)%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
 		}
-		entries, err := d.ReadDir(4096)
-		for _, e := range entries {
-			name := e.Name()
-			if name[0] == '.' || e.IsDir() || baseLen(name) == 0 {
-				continue
+		if f := l.add(name, in); name[0] != '.' && !kind.IsDir() && f.base > 0 {
+			if len(l.files) == cap(l.files) {
+				l.files = slices.Grow(l.files, max(1024, len(l.files))) // append copies many a time on the way
 			}
-			l.files = append(l.files, file{name: name, base: uint8(baseLen(name)), dir: in})
+			l.files = append(l.files, f)
 		}
-		if len(entries) == 0 || err != nil {
-			if err != nil && err != io.EOF {
-				return err
-			}
-			return nil
-		}
-	}
+		return nil
+	})
 }
 
 // findTwins looks at files with the same base name. If they are the same file
@@ -283,7 +263,7 @@ func (l *listing) read(ctx context.Context, d *os.File, in subdir) error {
 func (s *Store) findTwins(l *listing) error {
 	twins := false
 	for i := 1; i < len(l.files) && !twins; i++ {
-		twins = l.files[i].baseName() == l.files[i-1].baseName()
+		twins = l.baseName(l.files[i]) == l.baseName(l.files[i-1])
 	}
 	if !twins {
 		return nil
@@ -291,12 +271,12 @@ func (s *Store) findTwins(l *listing) error {
 	kept := l.files[:1]
 	for _, f := range l.files[1:] {
 		first := kept[len(kept)-1]
-		for i := len(kept) - 1; i >= 0 && kept[i].baseName() == f.baseName(); i-- {
+		for i := len(kept) - 1; i >= 0 && l.baseName(kept[i]) == l.baseName(f); i-- {
 			first = kept[i]
 		}
-		if first.baseName() == f.baseName() {
-			a, errA := s.root.Lstat(path.Join(l.dir, first.path()))
-			b, errB := s.root.Lstat(path.Join(l.dir, f.path()))
+		if l.baseName(first) == l.baseName(f) {
+			a, errA := s.root.Lstat(path.Join(l.dir, l.path(first)))
+			b, errB := s.root.Lstat(path.Join(l.dir, l.path(f)))
 			switch {
 			case errors.Is(errB, fs.ErrNotExist), errA == nil && errB == nil && os.SameFile(a, b):
 				continue

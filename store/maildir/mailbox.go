@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"roost/mail"
+	"roost/store/tree"
 )
 
 // Create makes a mailbox and its missing parents.
@@ -196,8 +197,8 @@ func (s *Store) takeAway(dir, away string) error {
 	if err != nil {
 		return err
 	}
-	below := slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
-		return s.options.FS && e.IsDir() && e.Name() != "cur" && e.Name() != "new" && e.Name() != "tmp"
+	below := slices.ContainsFunc(entries, func(e tree.Entry) bool {
+		return s.options.FS && e.IsDir() && e.Name != "cur" && e.Name != "new" && e.Name != "tmp"
 	})
 	if !below {
 		return s.root.Rename(dir, away)
@@ -206,21 +207,21 @@ func (s *Store) takeAway(dir, away string) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.IsDir() && e.Name() != "cur" && e.Name() != "new" && e.Name() != "tmp" {
+		if e.IsDir() && e.Name != "cur" && e.Name != "new" && e.Name != "tmp" {
 			continue
 		}
-		if err := s.root.Rename(path.Join(dir, e.Name()), path.Join(away, e.Name())); err != nil {
+		if err := s.root.Rename(path.Join(dir, e.Name), path.Join(away, e.Name)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) readDir(dir string) ([]fs.DirEntry, error) {
+func (s *Store) readDir(dir string) ([]tree.Entry, error) {
 	d, err := s.root.Open(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
-	return d.ReadDir(-1)
+	return tree.Entries(d)
 }

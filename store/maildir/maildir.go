@@ -178,7 +178,7 @@ func (s *Store) Mailboxes(ctx context.Context) ([]mail.Mailbox, error) {
 		}
 		m := mail.Mailbox{Name: p.name, Raw: p.dir, NoSelect: p.noSelect, Subscribed: subscribed[p.name], Count: -1, Err: p.err}
 		if !p.noSelect && p.err == nil {
-			s.status(&m, p.dir)
+			s.status(&m, p)
 		}
 		list = append(list, m)
 	}
@@ -186,16 +186,18 @@ func (s *Store) Mailboxes(ctx context.Context) ([]mail.Mailbox, error) {
 }
 
 // status fills in what is known of a mailbox without listing it.
-func (s *Store) status(m *mail.Mailbox, dir string) {
-	state, err := s.stateOf(dir)
-	if err != nil {
-		m.Err = s.fail("list", m.Name, err)
-		return
+func (s *Store) status(m *mail.Mailbox, p place) {
+	state, numbers := p.state, p.numbers
+	if state == nil {
+		now, n, err := s.stateOf(p.dir)
+		if err != nil {
+			m.Err = s.fail("list", m.Name, err)
+			return
+		}
+		state, numbers = &now, n
 	}
 	m.Token = state.token()
-	if numbers, err := s.numbersOf(dir); err == nil {
-		m.ID, m.UIDValidity, m.UIDNext = numbers.guid, numbers.uidValidity, numbers.next()
-	}
+	m.ID, m.UIDValidity, m.UIDNext = numbers.guid, numbers.uidValidity, numbers.next()
 }
 
 // fail makes an error of this store; nil of nil.

@@ -12,7 +12,5 @@ func ownerOf(fs.FileInfo) (uid, gid int, ok bool) { return 0, 0, false }
 // processExists cannot tell: a lock is stale only by its age.
 func processExists(int) bool { return true }
 
-func inode(fs.FileInfo) (ino, dev uint64) { return 0, 0 }
-
 // syncDir does nothing: a directory cannot be opened for that.
 func syncDir(*os.File) error { return nil }

@@ -21,13 +21,4 @@ func ownerOf(info fs.FileInfo) (uid, gid int, ok bool) {
 // processExists reports whether there is a process with this number.
 func processExists(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
-// inode is the number of a file in its file system, and that of the latter.
-func inode(info fs.FileInfo) (ino, dev uint64) {
-	st, is := info.Sys().(*syscall.Stat_t)
-	if !is {
-		return 0, 0
-	}
-	return uint64(st.Ino), uint64(st.Dev)
-}
-
 func syncDir(d *os.File) error { return d.Sync() }

@@ -1,6 +1,7 @@
 package maildir
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"roost/mail"
+	"roost/store/tree"
 )
 
 // place is a directory that is, or leads to, a mailbox.
@@ -16,6 +18,9 @@ type place struct {
 	dir      string
 	noSelect bool // LAYOUT=fs: a level without messages
 	err      error
+
+	state   *state  // what was seen on the way; nil: nothing
+	numbers numbers // if state is not nil
 }
 
 // places finds all mailboxes, parents first, and remembers the odd ones.
@@ -42,18 +47,18 @@ func (s *Store) flat(add func(place)) error {
 		return err
 	}
 	for _, e := range entries {
-		dir := e.Name()
-		if dir == "cur" || dir == "new" && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "cur" }) {
+		dir := e.Name
+		if dir == "cur" || dir == "new" && !slices.ContainsFunc(entries, func(e tree.Entry) bool { return e.Name == "cur" }) {
 			add(place{dir: "."})
 		}
-		if dir[0] != '.' || strings.HasPrefix(dir, "..") || !e.IsDir() && e.Type()&fs.ModeSymlink == 0 {
+		if dir[0] != '.' || strings.HasPrefix(dir, "..") || !e.IsDir() && e.Type&fs.ModeSymlink == 0 {
 			continue
 		}
-		switch is, err := s.isMailbox(dir); {
-		case err != nil && e.IsDir():
+		switch st, n, err := s.stateOf(dir); {
+		case err == nil:
+			add(place{dir: dir, state: &st, numbers: n})
+		case e.IsDir() && !errors.Is(err, mail.ErrNoMailbox):
 			add(place{dir: dir, err: s.fail("list", "", err)})
-		case is:
-			add(place{dir: dir})
 		}
 	}
 	return nil
@@ -74,7 +79,7 @@ func (s *Store) walk(dir string, depth int, add func(place)) (any bool, err erro
 	}
 	selectable := false
 	for _, e := range entries {
-		sub := e.Name()
+		sub := e.Name
 		if !e.IsDir() || sub == "tmp" || sub[0] == '.' {
 			continue
 		}

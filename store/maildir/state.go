@@ -6,16 +6,24 @@ import (
 	"io/fs"
 	"path"
 	"strconv"
+	"syscall"
 	"time"
 
 	"roost/mail"
+	"roost/store/tree"
 )
 
 // state is all that changes when a mailbox does: cur and new when a file comes,
-// goes or gets other flags; dovecot-uidlist when a file gets a UID;
-// dovecot-keywords when a letter gets a meaning.
+// goes or gets other flags, the list of UIDs, and dovecot-keywords.
+//
+// A change of cur or new does not come with every change of the other two, so none
+// of the four can be left out: Dovecot gives UIDs to files that another program put
+// into cur long before, and writes its keywords after it has renamed the files that
+// have them. But the list of UIDs is opened anyway, for UIDVALIDITY, and tells by
+// its descriptor how it looks. So three names are looked up for the question
+// whether anything changed, of which one is no directory.
 type state struct {
-	files [4]stamp
+	files [4]stamp // cur, new, the list of UIDs, dovecot-keywords
 }
 
 // stamp is what a directory or file looks like from outside; zero if it is not there.
@@ -25,27 +33,65 @@ type stamp struct {
 	ino, dev uint64
 }
 
+func stampOf(l tree.Look) stamp {
+	f := stamp{mtime: l.Modified, ino: l.Inode, dev: l.Device}
+	if !l.Dir {
+		f.size = l.Size
+	}
+	return f
+}
+
 // racy is how old a change must be for a token: two changes within one tick of
 // the file server's clock, or of one that is not quite ours, look as one.
 const racy = 2 * time.Second
 
-// stateOf costs four calls to the system, of which two are for Dovecot's files.
-func (s *Store) stateOf(dir string) (state, error) {
-	var st state
-	for i, name := range []string{"cur", "new", uidlistFile, keywordsFile} {
-		info, err := s.root.Stat(path.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
+// stateOf is the state of a mailbox, and what its list of UIDs says.
+func (s *Store) stateOf(dir string) (state, numbers, error) {
+	st, err := s.look(dir, "cur", "new", keywordsFile)
+	if err != nil {
+		return state{}, numbers{}, err
+	}
+	st.files[2], st.files[3] = stamp{}, st.files[2]
+	n, list, err := s.numbersAndLook(dir)
+	if err == nil && list != nil {
+		st.files[2] = stampOf(*list)
+	}
+	return st, n, err
+}
+
+// dirsOf is the state of cur and new alone.
+func (s *Store) dirsOf(dir string) (state, error) { return s.look(dir, "cur", "new") }
+
+// look looks at files of a mailbox, of which the first two are cur and new.
+func (s *Store) look(dir string, names ...string) (st state, err error) {
+	d, err := s.root.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return state{}, mail.ErrNoMailbox
+	}
+	lookAt := func(name string) (tree.Look, error) { return tree.LookAt(d, name) }
+	switch {
+	case errors.Is(err, fs.ErrPermission): // perhaps it may be searched, if not read
+		lookAt = func(string) (tree.Look, error) { return tree.Look{Symlink: true}, nil }
+	case err != nil:
+		return state{}, err
+	default:
+		defer d.Close()
+	}
+	for i, name := range names {
+		seen, err := lookAt(name)
+		if err == nil && seen.Symlink { // followed, but not out of the root
+			var info fs.FileInfo
+			if info, err = s.root.Stat(path.Join(dir, name)); err == nil {
+				seen = tree.LookOf(info)
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err == nil && i < 2 && !seen.Dir {
 			continue
 		}
 		if err != nil {
 			return state{}, err
 		}
-		f := stamp{mtime: info.ModTime()}
-		f.ino, f.dev = inode(info)
-		if !info.IsDir() {
-			f.size = info.Size()
-		}
-		st.files[i] = f
+		st.files[i] = stampOf(seen)
 	}
 	if st.files[0].mtime.IsZero() && st.files[1].mtime.IsZero() {
 		return state{}, mail.ErrNoMailbox

@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"roost/store/tree"
 )
 
 // dovecot-uidlist, version 3, says which UID a file has:
@@ -208,22 +210,33 @@ func (s *Store) readUIDList(dir string, each func(record)) (numbers, error) {
 
 // numbersOf reads only the header and the end of the list.
 func (s *Store) numbersOf(dir string) (numbers, error) {
-	f, err := s.openUIDList(dir)
-	if err != nil {
-		return numbers{}, err
-	}
-	if f == nil {
-		return s.mbsyncNumbers(dir), nil
-	}
-	defer f.Close()
-	n, err := numbersIn(f)
-	if errors.Is(err, errUIDList) {
-		return numbers{}, nil
-	}
+	n, _, err := s.numbersAndLook(dir)
 	return n, err
 }
 
-func numbersIn(f *os.File) (numbers, error) {
+// numbersAndLook also says how the list looks; nil if there is none.
+func (s *Store) numbersAndLook(dir string) (numbers, *tree.Look, error) {
+	f, err := s.openUIDList(dir)
+	if err != nil {
+		return numbers{}, nil, err
+	}
+	if f == nil {
+		return s.mbsyncNumbers(dir), nil, nil
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return numbers{}, nil, err
+	}
+	n, err := numbersIn(f, info.Size())
+	if errors.Is(err, errUIDList) {
+		n, err = numbers{}, nil
+	}
+	seen := tree.LookOf(info)
+	return n, &seen, err
+}
+
+func numbersIn(f *os.File, size int64) (numbers, error) {
 	head, err := bufio.NewReaderSize(f, maxRecord).ReadSlice('\n')
 	if err != nil {
 		return numbers{}, fmt.Errorf("header %.60q: %w", head, errUIDList)
@@ -232,13 +245,9 @@ func numbersIn(f *os.File) (numbers, error) {
 	if err != nil {
 		return numbers{}, err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return numbers{}, err
-	}
 	for window := int64(2 * maxRecord); ; window *= 8 {
-		from := max(int64(len(head)), info.Size()-window)
-		tail := make([]byte, info.Size()-from)
+		from := max(int64(len(head)), size-window)
+		tail := make([]byte, size-from)
 		if _, err := f.ReadAt(tail, from); err != nil && err != io.EOF {
 			return numbers{}, err
 		}

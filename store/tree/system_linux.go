@@ -30,7 +30,10 @@ func LookAt(dir *os.File, name string) (Look, error) {
 		return Look{
 			Size:     st.Size,
 			Modified: time.Unix(st.Mtim.Unix()),
+			Inode:    st.Ino,
+			Device:   st.Dev,
 			Regular:  st.Mode&unix.S_IFMT == unix.S_IFREG,
+			Dir:      st.Mode&unix.S_IFMT == unix.S_IFDIR,
 			Symlink:  st.Mode&unix.S_IFMT == unix.S_IFLNK,
 		}, nil
 	}

@@ -3,6 +3,7 @@ package tree
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -176,4 +177,42 @@ func FuzzSpelling(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Every name of a directory is told once, with its type, however many there are.
+func TestReadDir(t *testing.T) {
+	r := root(t)
+	want := map[string]os.FileMode{"dir": os.ModeDir, "link": os.ModeSymlink, ".hidden": 0, strings.Repeat("n", 255): 0}
+	for i := range 5000 {
+		want[fmt.Sprintf("%d.a message of some length,S=1234:2,S", i)] = 0
+	}
+	for name, kind := range want {
+		var err error
+		switch kind {
+		case os.ModeDir:
+			err = r.Mkdir(name, 0o700)
+		case os.ModeSymlink:
+			err = r.Symlink("nowhere", name)
+		default:
+			err = r.WriteFile(name, nil, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir, err := r.Open(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	entries, err := Entries(dir)
+	if err != nil || len(entries) != len(want) {
+		t.Fatalf("%d entries, %v, want %d", len(entries), err, len(want))
+	}
+	for _, e := range entries {
+		if kind, ok := want[e.Name]; !ok || kind != e.Type {
+			t.Errorf("%q has type %v, want %v; it is there: %v", e.Name, e.Type, kind, ok)
+		}
+		delete(want, e.Name)
+	}
 }
