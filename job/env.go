@@ -8,6 +8,7 @@ import (
 
 	"roost/config"
 	"roost/mail"
+	"roost/repo"
 	"roost/store"
 )
 
@@ -37,7 +38,7 @@ func (e *Env) OpenStore(ctx context.Context, a *Account) (mail.Store, error) {
 
 // openStore opens it, with what the account says of connections and password.
 func (e *Env) openStore(ctx context.Context, a *Account, o store.Options) (mail.Store, error) {
-	o.Connections, o.Log, o.WireLog = a.Connections, e.Log, e.WireLog
+	o.Connections, o.Log, o.WireLog, o.Zstd = a.Connections, e.Log, e.WireLog, repo.Zstd
 	o.Password = func(ctx context.Context) (string, error) {
 		return a.Secret.Read(ctx, "the account "+a.Name, e.Ask)
 	}

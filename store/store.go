@@ -28,6 +28,9 @@ type Options struct {
 	Connections int                                       // to a server, at most; default: the driver's
 	Password    func(ctx context.Context) (string, error) // asked for when a server wants it; nil: there is none
 
+	// Zstd decodes what a Maildir holds compressed by zstd; nil: such messages cannot be read.
+	Zstd func(io.Reader) (io.ReadCloser, error)
+
 	Log     *slog.Logger // takes retries and what a server wants known; default: nobody
 	WireLog io.Writer    // takes the dialogue with a server, without secrets and messages; default: nobody
 }
@@ -42,7 +45,7 @@ func Open(ctx context.Context, text string, o Options) (mail.Store, error) {
 	case "memory":
 		return memory.New(memory.Options{}), nil
 	case "maildir":
-		return opened(maildir.Open(ctx, l.Path, maildir.Options{FS: l.Layout == "fs", UTF8: l.UTF8, Make: o.Make}))
+		return opened(maildir.Open(ctx, l.Path, maildir.Options{FS: l.Layout == "fs", UTF8: l.UTF8, Make: o.Make, Zstd: o.Zstd}))
 	case "mbox":
 		return opened(mbox.Open(ctx, l.Path, mbox.Options{Make: o.Make}))
 	case "eml":

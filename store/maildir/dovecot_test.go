@@ -15,12 +15,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"roost/mail"
 	"roost/peer"
+	"roost/repo"
 )
 
 // dovecot is a running Dovecot, an IMAP session of alice's, and a Store over
@@ -352,17 +354,27 @@ func TestConcurrentWithDovecot(t *testing.T) {
 	}
 }
 
-// What Dovecot compressed reads as it was.
+// What Dovecot compressed reads as it was; without a decoder for it, that is said of the message.
 func TestDovecotCompression(t *testing.T) {
 	raw := append(mailText("compressed"), bytes.Repeat([]byte("again and again\r\n"), 2000)...)
 	want := bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n"))
-	for _, method := range []string{"gz", "bz2", "zstd"} {
-		t.Run(method, func(t *testing.T) {
-			d := startDovecot(t, peer.DovecotOptions{Extra: "plugin {\n zlib_save = " + method + "\n}\n"}, Options{})
+	for _, tt := range []struct {
+		name, method string
+		options      Options
+		refused      bool
+	}{
+		{"gz", "gz", Options{}, false},
+		{"bz2", "bz2", Options{}, false},
+		{"zstd", "zstd", Options{Zstd: repo.Zstd}, false},
+		{"zstd at a high level", "zstd\n zlib_save_level = 15", Options{Zstd: repo.Zstd}, false},
+		{"zstd without a decoder", "zstd", Options{}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := startDovecot(t, peer.DovecotOptions{Extra: "plugin {\n zlib_save = " + tt.method + "\n}\n"}, tt.options)
 			d.append("INBOX", "", raw)
 			d.wantSame("INBOX", mail.Inbox, 1, "a compressed APPEND")
 			for f, err := range d.store.Fetch(t.Context(), mail.Inbox, d.keys(mail.Inbox), mail.Whole) {
-				if method == "zstd" {
+				if tt.refused {
 					if _, one := mail.KeyOf(err); !one || !errors.Is(err, mail.ErrUnsupported) {
 						t.Errorf("Fetch without a decoder = %v, want %v of that message", err, mail.ErrUnsupported)
 					}
@@ -374,6 +386,29 @@ func TestDovecotCompression(t *testing.T) {
 					t.Errorf("Fetch yields %d octets, %v; want %d", len(got), err, len(want))
 				}
 			}
+			for f, err := range d.store.Fetch(t.Context(), mail.Inbox, d.keys(mail.Inbox), mail.Header) {
+				if tt.refused {
+					continue
+				}
+				d.must("Fetch of the header", err)
+				if got, err := io.ReadAll(f.Body); err != nil || !bytes.HasPrefix(want, got) || !bytes.HasSuffix(got, []byte("\n\n")) {
+					t.Errorf("Fetch yields the header %q, %v", got, err)
+				}
+			}
 		})
+	}
+}
+
+// What is compressed is read up to a bound and no further, and an end before its own is no message.
+func TestExpanded(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		left int64
+		want error
+	}{{"", 3, nil}, {"abc", 4, nil}, {"abc", 3, nil}, {"abcd", 3, mail.ErrTooBig}} {
+		got, err := io.ReadAll(&expanded{iotest.OneByteReader(strings.NewReader(tt.text)), tt.left})
+		if !errors.Is(err, tt.want) || int64(len(got)) != min(int64(len(tt.text)), tt.left) {
+			t.Errorf("of %q, %d octets read %q, %v, want %v", tt.text, tt.left, got, err, tt.want)
+		}
 	}
 }

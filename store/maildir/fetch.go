@@ -1,11 +1,8 @@
 package maildir
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
-	"compress/bzip2"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -59,14 +56,14 @@ func (s *Store) Fetch(ctx context.Context, name mail.Name, keys []mail.Key, part
 // yieldBody yields an open file as the answer for key.
 func (s *Store) yieldBody(yield func(mail.Fetched, error) bool, name mail.Name, key mail.Key, f *os.File, part mail.Part) bool {
 	body, size, err := s.decompress(f)
+	if c, ok := body.(*expanded); ok {
+		defer c.Close()
+	}
 	if err == nil && part == mail.Header {
 		body, size, err = header(body)
 	}
 	if err != nil {
 		return yield(mail.Fetched{Key: key}, s.failKey("fetch", name, key, err))
-	}
-	if c, ok := body.(io.Closer); ok && body != io.Reader(f) {
-		defer c.Close()
 	}
 	return yield(mail.Fetched{Key: key, Body: body, Size: size}, nil)
 }
@@ -138,50 +135,6 @@ func (f *finder) close() {
 			r.Close()
 		}
 	}
-}
-
-// What Dovecot's compression plugin writes begins as no mail does.
-var (
-	magicGzip  = []byte("\x1f\x8b\x08")
-	magicBzip2 = []byte("BZh")
-	magicBlock = []byte("1AY&SY") // behind bzip2's magic and a digit
-	magicZstd  = []byte("\x28\xb5\x2f\xfd")
-	magicLZ4   = []byte("Dovecot-LZ4\x0d\x2a\x9b\xc5")
-	magicXZ    = []byte("\xfd7zXZ\x00")
-)
-
-// decompress is the message in a file, and its size; -1 if it is not known.
-func (s *Store) decompress(f *os.File) (io.Reader, int64, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, errors.New("not a regular file")
-	}
-	var head [16]byte
-	n, err := f.ReadAt(head[:], 0)
-	if err != nil && err != io.EOF {
-		return nil, 0, err
-	}
-	var body io.Reader
-	switch magic := head[:n]; {
-	case bytes.HasPrefix(magic, magicGzip):
-		body, err = gzip.NewReader(bufio.NewReader(f))
-	case bytes.HasPrefix(magic, magicBzip2) && n >= 10 && bytes.Equal(magic[4:10], magicBlock):
-		body = bzip2.NewReader(f)
-	case bytes.HasPrefix(magic, magicZstd) && s.options.Zstd != nil:
-		body, err = s.options.Zstd(f)
-	case bytes.HasPrefix(magic, magicZstd):
-		err = fmt.Errorf("compressed by zstd: %w", mail.ErrUnsupported)
-	case bytes.HasPrefix(magic, magicLZ4):
-		err = fmt.Errorf("compressed by LZ4: %w", mail.ErrUnsupported)
-	case bytes.HasPrefix(magic, magicXZ):
-		err = fmt.Errorf("compressed by xz: %w", mail.ErrUnsupported)
-	default:
-		return f, info.Size(), nil
-	}
-	return body, -1, err
 }
 
 // maxHeader is how much of a message is looked through for the end of its header.
