@@ -44,9 +44,10 @@ type Report struct {
 	Snapshot  repo.ID     `json:"snapshot"` // null after a dry run
 	Parent    repo.ID     `json:"parent"`   // null for an account's first
 	Ledger    mail.Ledger `json:"ledger"`
-	Mailboxes int         `json:"mailboxes"` // in the snapshot
-	Messages  int64       `json:"messages"`  // in the snapshot
-	Cut       error       `json:"-"`         // why the run was cut short although a snapshot was written; nil if it was not
+	Mailboxes int         `json:"mailboxes"`          // in the snapshot
+	Messages  int64       `json:"messages"`           // in the snapshot
+	Warnings  []string    `json:"warnings,omitempty"` // what the user should know although nothing is missing
+	Cut       error       `json:"-"`                  // why the run was cut short although a snapshot was written; nil if it was not
 }
 
 // Complete reports whether the snapshot holds all that the source showed and
@@ -67,6 +68,8 @@ type run struct {
 	foreign   bool             // prev was taken from another store: its UIDs, GUIDs and tokens mean nothing here
 	known     knownGUIDs
 	progress  tally
+	lost      sync.Once // looks for packs that are gone, when first something is missed
+	lostErr   error
 
 	mu       sync.Mutex // guards what follows
 	boxes    []snapshot.Box
@@ -74,6 +77,7 @@ type run struct {
 	problems []snapshot.Problem
 	edits    []boxEdit
 	cut      error // the first failure that reached beyond one message
+	warnings []string
 }
 
 // boxEdit is a mailbox whose directory must be written anew.
@@ -126,7 +130,7 @@ func start(ctx context.Context, src mail.Source, rep *repo.Repo, session *repo.S
 	if r.selection, err = messageRules(o.Selection); err != nil {
 		return nil, err
 	}
-	if r.prev, err = Latest(ctx, rep, o.Account); err != nil {
+	if r.prev, r.warnings, err = lastReadable(ctx, rep, o.Account); err != nil {
 		return nil, err
 	}
 	if r.foreign = r.prev != nil && !sameStore(r.prev, src); !r.foreign {
@@ -140,22 +144,6 @@ func start(ctx context.Context, src mail.Source, rep *repo.Repo, session *repo.S
 // mailboxes: those that void a mailbox's state when they change.
 func messageRules(s query.Selection) (string, error) {
 	return query.Selection{Since: s.Since, Before: s.Before, Date: s.Date, MaxSize: s.MaxSize, SkipAttachments: s.SkipAttachments}.Canonical()
-}
-
-// Latest opens the newest snapshot of an account that roost wrote; nil if
-// there is none.
-func Latest(ctx context.Context, rep *repo.Repo, account string) (*snapshot.Source, error) {
-	all, err := rep.Snapshots(ctx)
-	if err != nil {
-		return nil, err // one that cannot be read may have been the newest
-	}
-	filter := repo.SnapshotFilter{Path: "/" + snapshot.FileName(account), Tags: []string{Tag}}
-	for _, sn := range slices.Backward(all) {
-		if filter.Match(sn) {
-			return snapshot.Open(ctx, rep, sn)
-		}
-	}
-	return nil, nil
 }
 
 // Tag marks the snapshots that roost writes.
@@ -239,7 +227,7 @@ func inOrder(boxes []mail.Mailbox) []mail.Mailbox {
 
 // finish writes the snapshot, last.
 func (r *run) finish(ctx context.Context) (Report, error) {
-	report := Report{Cut: cmp.Or(context.Cause(ctx), r.cut)}
+	report := Report{Cut: cmp.Or(context.Cause(ctx), r.cut), Warnings: r.warnings}
 	slices.SortFunc(r.rows, func(a, b mail.Row) int { return compare(a.Mailbox, b.Mailbox) })
 	slices.SortFunc(r.problems, func(a, b snapshot.Problem) int {
 		if c := compare(a.Mailbox, b.Mailbox); c != 0 {
@@ -261,11 +249,9 @@ func (r *run) finish(ctx context.Context) (Report, error) {
 	// A run that was cut short still saves its state, if that is quick.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
-	tree := snapshot.NewTree(r.session, r.prev)
-	for _, e := range r.edits {
-		if err := tree.SetBuckets(ctx, e.name, e.buckets); err != nil {
-			return report, err
-		}
+	tree, err := r.tree(ctx)
+	if err != nil {
+		return report, err
 	}
 	account := snapshot.Account{Name: r.o.Account, Began: r.o.Now.UTC().Truncate(time.Second), Ended: time.Now().UTC().Truncate(time.Second), Program: r.o.Program}
 	if id, ok := r.src.(mail.Identifier); ok {

@@ -37,7 +37,7 @@ func (m *mailbox) batch(ctx context.Context, works []*work) error {
 		for i, l := range w.fresh {
 			it := &w.items[i]
 			it.listed = l
-			if err := m.recognise(ctx, it); err != nil {
+			if err := m.recognise(ctx, it, w.rescued); err != nil {
 				return err
 			}
 			if it.state == failed {
@@ -65,6 +65,9 @@ func (m *mailbox) batch(ctx context.Context, works []*work) error {
 // open unpacks a work.
 func (m *mailbox) open(ctx context.Context, w *work, in *snapshot.Interner) (err error) {
 	w.folded, err = m.foldBucket(ctx, w.old, w.roll.list(&m.flags), in)
+	if w.damaged != nil {
+		w.rescued = m.rescue(ctx, *w.damaged, in)
+	}
 	w.roll = roll{}
 	m.past.drop(w.old)
 	return err
@@ -82,12 +85,12 @@ func (m *mailbox) book(w *work) {
 			m.run.known.add(it.m.GUID, it.stored)
 		}
 	}
-	w.folded, w.items = folded{}, nil
+	w.folded, w.items, w.rescued = folded{}, nil, nil
 }
 
 // recognise settles what needs no transfer: messages left out by a rule, and
 // messages whose GUID is known.
-func (m *mailbox) recognise(ctx context.Context, it *item) error {
+func (m *mailbox) recognise(ctx context.Context, it *item, left *rescue) error {
 	s := &m.run.o.Selection
 	if !s.NeedsHeader() {
 		if _, out := s.Message(it.m, time.Time{}); out {
@@ -98,9 +101,16 @@ func (m *mailbox) recognise(ctx context.Context, it *item) error {
 	if s.SkipAttachments {
 		return nil // what is stored may be whole
 	}
-	known, ok, err := m.run.known.find(ctx, it.m.GUID)
-	if err != nil || !ok {
-		return err
+	var known snapshot.Stored
+	ok := false
+	if left != nil {
+		known, ok = left.find(it.listed)
+	}
+	if !ok {
+		var err error
+		if known, ok, err = m.run.known.find(ctx, it.m.GUID); err != nil || !ok {
+			return err
+		}
 	}
 	it.put(known.Size, known.Content)
 	it.known = true

@@ -83,6 +83,7 @@ func (k *knownGUIDs) find(ctx context.Context, guid string) (snapshot.Stored, bo
 }
 
 // read collects the GUIDs of the last snapshot: 45 octets a message in memory.
+// What is damaged is passed over: its messages are not recognised.
 func (k *knownGUIDs) read(ctx context.Context) error {
 	k.places = make(map[guidDigest]place)
 	k.buckets = make(map[int32][]snapshot.Bucket)
@@ -92,15 +93,18 @@ func (k *knownGUIDs) read(ctx context.Context) error {
 		if boxes[i].Messages == 0 {
 			continue
 		}
-		buckets, err := k.prev.Buckets(ctx, boxes[i].Name)
-		if err != nil {
+		buckets, _ := k.prev.BucketsLeft(ctx, boxes[i].Name)
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		k.buckets[int32(i)] = buckets
 		for _, b := range buckets {
 			entries, err := k.prev.Entries(ctx, b, nil, &in)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if err != nil {
-				return err
+				continue
 			}
 			for j := range entries {
 				if e := &entries[j]; e.GUID != "" && (e.Extra == nil || e.Extra.Altered == "") {
@@ -119,10 +123,10 @@ func (k *knownGUIDs) load(ctx context.Context, at place) (snapshot.Stored, bool,
 		}
 		shard, err := k.prev.Shard(ctx, b, at.slot)
 		if err != nil {
-			return snapshot.Stored{}, false, err
+			return snapshot.Stored{}, false, ctx.Err() // of a damaged one nothing is known
 		}
 		m, ok := shard.Find(at.slot)
-		return m, ok, nil
+		return m, ok && k.prev.Trusts(&m), nil
 	}
 	return snapshot.Stored{}, false, nil
 }

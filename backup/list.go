@@ -13,7 +13,27 @@ import (
 
 // list asks what changed and folds it into the last list. A delta that does not
 // add up to what the source says it holds is not believed: then all is listed.
-func (m *mailbox) list(ctx context.Context) error {
+// So it is where the last snapshot is damaged; loaded says if that is known.
+func (m *mailbox) list(ctx context.Context, loaded error) error {
+	var broken *damage
+	err := loaded
+	if err == nil && m.run.o.Full && m.old != nil {
+		err = m.beThorough(ctx)
+	}
+	if err == nil {
+		if err = m.listChanges(ctx); err == nil && m.wrong != nil {
+			m.sayDamage(&damage{m.wrong})
+		}
+	} else if errors.As(err, &broken) {
+		err = errors.Join(err, m.loadLeft(ctx))
+	}
+	if errors.As(err, &broken) && ctx.Err() == nil {
+		return m.listAll(ctx, broken)
+	}
+	return err
+}
+
+func (m *mailbox) listChanges(ctx context.Context) error {
 	var since mail.Token
 	// Only a full list can count what rules leave out.
 	if m.old != nil && !m.run.o.Full && m.old.Selection == m.run.selection && m.run.selection == "" {
@@ -74,13 +94,21 @@ func (m *mailbox) fold(ctx context.Context) error {
 		return err
 	}
 	var held, fresh, vanished int64
-	if !m.voided {
-		held = m.old.Messages
+	m.base = 0
+	if !m.voided && !m.thorough {
+		held, m.base = m.old.Messages, m.old.Bytes
 	}
 	for len(old) > 0 || len(now) > 0 {
 		w := &work{}
 		bucket := now
 		w.old, old, bucket, now = nextBucket(old, now)
+		if m.thorough && !m.voided {
+			n, err := m.inspect(ctx, w, &in)
+			if err != nil {
+				return err
+			}
+			held += n
+		}
 		f, err := m.foldBucket(ctx, w.old, bucket, &in)
 		if err != nil {
 			return err
@@ -88,7 +116,10 @@ func (m *mailbox) fold(ctx context.Context) error {
 		fresh += int64(len(f.fresh))
 		vanished += int64(len(f.vanished))
 		m.row.Changed += int64(f.changed)
-		if f.changes() {
+		if f.changes() || w.damaged != nil {
+			if err := m.checkEdit(ctx, w.old, &f); err != nil {
+				return err
+			}
 			w.roll, w.count = newRoll(bucket, &m.flags), len(f.fresh)
 			m.works = append(m.works, w)
 		} else {
@@ -182,8 +213,11 @@ func (m *mailbox) looseSlots(ctx context.Context, messages []mail.Message, old [
 			continue
 		}
 		entries, err := m.past.read(ctx, b, nil, in)
+		if err != nil && m.thorough && ctx.Err() == nil {
+			continue // its messages get new slots
+		}
 		if err != nil {
-			return nil, err
+			return nil, damaged(ctx, err)
 		}
 		for i := range entries {
 			key := entries[i].Key
@@ -240,7 +274,7 @@ func (m *mailbox) foldBucket(ctx context.Context, old snapshot.Bucket, now []lis
 	}
 	entries, err := m.past.read(ctx, old, only, in)
 	if err != nil {
-		return folded{}, err
+		return folded{}, damaged(ctx, err)
 	}
 	return fold(entries, now, m.changes.Full, func(s snapshot.Slot) bool { return m.isGone(s.UID(m.changes.UIDValidity)) }), nil
 }

@@ -27,8 +27,12 @@ type mailbox struct {
 	flags   flagTable                      // of the rolls in works
 	past    entryCache
 
+	thorough bool  // every part of old is read, and what is damaged is built anew
+	wrong    error // what of old is damaged, if thorough found something
+
 	row      mail.Row
 	problems []snapshot.Problem
+	base     int64 // octets that the buckets of old hold
 	bytes    int64 // octets that the mailbox holds in the snapshot
 
 	mu     sync.Mutex // guards row, problems and bytes, and what follows, while batches run
@@ -50,14 +54,11 @@ func (r *run) mailbox(ctx context.Context, box mail.Mailbox) error {
 		m.row.Server, m.row.Method = -1, "none"
 		m.done(nil, mail.Changes{})
 		return nil
-	case m.unchanged():
+	case m.unchanged() && m.load(ctx) == nil:
 		m.row.Method, m.row.Listed, m.row.Held = "unchanged", m.old.Messages, m.old.Messages
 		return m.carry(ctx, *m.old)
 	}
-	if err := m.load(ctx); err != nil {
-		return err
-	}
-	if err := m.list(ctx); err != nil {
+	if err := m.list(ctx, m.load(ctx)); err != nil {
 		var e *mail.Error
 		if !errors.As(err, &e) && ctx.Err() == nil {
 			return err
@@ -122,13 +123,14 @@ func (m *mailbox) carry(ctx context.Context, line snapshot.Box) error {
 	var edit *boxEdit
 	if m.old == nil {
 		edit = &boxEdit{name: m.box.Name} // nothing of another store's or another mailbox's stays under the name
+	} else if err := m.load(ctx); err != nil {
+		if ctx.Err() == nil {
+			m.cannotKeep(err)
+		}
+		return ctx.Err()
 	}
 	if m.moved {
-		buckets, err := m.run.prev.Buckets(ctx, m.old.Name)
-		if err != nil {
-			return err
-		}
-		edit = &boxEdit{name: m.box.Name, buckets: buckets}
+		edit = &boxEdit{name: m.box.Name, buckets: m.buckets}
 	}
 	m.run.add(m.row, &line, edit, m.problems)
 	return nil
@@ -139,6 +141,7 @@ func (m *mailbox) keep(ctx context.Context, why error) error {
 	ctxDone := ctx.Err() != nil
 	ctx = context.WithoutCancel(ctx)
 	m.run.fail(why)
+	m.buckets = nil // they may be what was left of a damaged snapshot
 	line := snapshot.Box{ID: m.box.ID, NoSelect: m.box.NoSelect}
 	m.row = mail.Row{Mailbox: m.box.Name, Server: -1, Method: "not read"}
 	if m.old != nil {
@@ -169,10 +172,10 @@ func (m *mailbox) keep(ctx context.Context, why error) error {
 
 // load reads where the messages of the last snapshot stand.
 func (m *mailbox) load(ctx context.Context) (err error) {
-	if m.old != nil && m.old.Messages > 0 {
+	if m.old != nil && m.old.Messages > 0 && m.buckets == nil {
 		m.buckets, err = m.run.prev.Buckets(ctx, m.old.Name)
 	}
-	return err
+	return damaged(ctx, err)
 }
 
 // store fetches what is new and writes the buckets that change.

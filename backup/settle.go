@@ -24,7 +24,7 @@ func (m *mailbox) settle() {
 			m.row.Vanished = max(0, m.old.Messages-m.row.Known)
 		}
 	} else {
-		m.bytes += m.old.Bytes
+		m.bytes += m.base
 		for _, b := range m.buckets {
 			if _, ok := edited[b.First]; !ok {
 				edited[b.First] = b

@@ -13,9 +13,12 @@ type work struct {
 	roll  roll            // what the source lists in it
 	count int             // how many messages of it are new
 
+	damaged *snapshot.Bucket // what the last snapshot has here, but cannot be kept; nil mostly
+
 	// While its batch runs:
 	folded
-	items []item // one for each of fresh
+	items   []item  // one for each of fresh
+	rescued *rescue // of damaged
 
 	new     snapshot.Bucket // when it is done
 	removed int64           // octets of messages that went

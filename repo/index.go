@@ -19,12 +19,15 @@ type index struct {
 	mu     sync.RWMutex // guards what follows
 	packs  []packInfo
 	byPack map[ID]uint32
+
+	doubts doubts
 }
 
 // packInfo is a pack as records name it, by its number.
 type packInfo struct {
 	id    ID
 	owner *Session // whose unfinished pack it is; nil once an index file names it
+	lost  bool     // it was not there when it was to be read
 }
 
 type shard struct {
@@ -138,15 +141,17 @@ func (x *index) pack(rec *record) packInfo {
 }
 
 // claim reports whether s may rely on the blob being stored; if not, it is from now on the caller's to store,
-// and every later claim of the session answers true. number is the session's stand-in for a pack.
+// and every later claim of the session answers true. number is the session's stand-in for a pack. A place that is known
+// to be damaged is no place.
 func (x *index) claim(s *Session, number uint32, t BlobType, id ID) (known bool) {
 	sh := &x.shards[id[0]]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for at := sh.head(&id); at != 0; {
+	doubted := x.doubts.take(t, id)
+	for at := sh.head(&id); at != 0 && !doubted; {
 		rec := sh.at(at)
 		if rec.id == id && rec.typ() == t {
-			if owner := x.pack(rec).owner; owner == nil || owner == s {
+			if info := x.pack(rec); !info.lost && (info.owner == nil || info.owner == s) {
 				return true
 			}
 		}

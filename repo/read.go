@@ -33,7 +33,8 @@ func (r *Repo) LoadBlob(ctx context.Context, t BlobType, id ID, buf []byte) ([]b
 	if err := r.needIndex(ctx); err != nil {
 		return nil, err
 	}
-	places := r.index.Load().lookup(t, id)
+	x := r.index.Load()
+	places := x.lookup(t, id)
 	if len(places) == 0 {
 		return nil, fmt.Errorf("load %v blob %v: %w", t, id, ErrNoBlob)
 	}
@@ -45,9 +46,13 @@ func (r *Repo) LoadBlob(ctx context.Context, t BlobType, id ID, buf []byte) ([]b
 		}
 		errs = append(errs, fmt.Errorf("load %v blob %v: %w", t, id, err))
 		if ctx.Err() != nil {
-			break
+			return nil, errors.Join(errs...)
+		}
+		if errors.Is(err, blob.ErrNotExist) {
+			x.lose(places[i].pack)
 		}
 	}
+	x.doubts.add(t, id)
 	return nil, errors.Join(errs...)
 }
 

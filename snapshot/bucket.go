@@ -30,39 +30,39 @@ type Stored struct {
 
 // Buckets are the buckets of a mailbox, ascending.
 func (s *Source) Buckets(ctx context.Context, name mail.Name) ([]Bucket, error) {
-	mailTree, err := s.dir(ctx, mailDir, name)
+	all, err := s.BucketsLeft(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	metaTree, err := s.dir(ctx, metaDir, name)
-	if err != nil {
-		return nil, err
-	}
-	byFirst := make(map[Slot]*Bucket)
-	var buckets []*Bucket
-	err = eachBucket(mailTree, func(first Slot, id repo.ID) {
-		b := &Bucket{First: first, Mail: id}
-		byFirst[first] = b
-		buckets = append(buckets, b)
-	})
-	if err == nil {
-		err = eachBucket(metaTree, func(first Slot, id repo.ID) {
-			if b := byFirst[first]; b != nil {
-				b.Meta = id
-			}
-		})
-	}
-	if err != nil {
-		return nil, err
-	}
-	all := make([]Bucket, len(buckets))
-	for i, b := range buckets {
+	for _, b := range all {
 		if b.Meta.IsNull() {
 			return nil, fmt.Errorf("messages from %s on have no flags: the snapshot is damaged", b.First)
 		}
-		all[i] = *b
 	}
 	return all, nil
+}
+
+// BucketsLeft are the buckets that can still be found in a damaged snapshot, beside the error that Buckets gives. Those
+// whose flags cannot be found have no Meta.
+func (s *Source) BucketsLeft(ctx context.Context, name mail.Name) ([]Bucket, error) {
+	var all []Bucket
+	at := make(map[Slot]int)
+	mailTree, err := s.dir(ctx, mailDir, name)
+	if err == nil {
+		err = eachBucket(mailTree, func(first Slot, id repo.ID) {
+			at[first] = len(all)
+			all = append(all, Bucket{First: first, Mail: id})
+		})
+	}
+	metaTree, metaErr := s.dir(ctx, metaDir, name)
+	if metaErr == nil {
+		metaErr = eachBucket(metaTree, func(first Slot, id repo.ID) {
+			if i, ok := at[first]; ok {
+				all[i].Meta = id
+			}
+		})
+	}
+	return all, errors.Join(err, metaErr)
 }
 
 // eachBucket calls f for each bucket in a mailbox's directory, ascending.
@@ -192,6 +192,70 @@ func (s *Source) Shard(ctx context.Context, b Bucket, slot Slot) (Shard, error) 
 	}
 	sh.stored, err = storedIn(t, sh.first)
 	return sh, err
+}
+
+// StoredLeft reads what the nodes of a bucket hold, ascending. The error tells what could not be read, or is
+// known not to be there any more; the messages beside it are all others.
+func (s *Source) StoredLeft(ctx context.Context, b Bucket) ([]Stored, error) {
+	if b.Mail.IsNull() {
+		return nil, nil
+	}
+	t, err := s.repo.LoadTree(ctx, b.Mail)
+	if err != nil {
+		return nil, err
+	}
+	var stored []Stored
+	var errs []error
+	for i := range t.Nodes {
+		first, err := parseGroup(t.Nodes[i].Name, ShardSize)
+		var sh Shard
+		if err == nil {
+			sh, err = s.Shard(ctx, b, first)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, m := range sh.stored {
+			if id, ok := s.untrusted(&m); ok {
+				errs = append(errs, fmt.Errorf("message %s: data blob %v cannot be read", m.Slot, id))
+				continue
+			}
+			stored = append(stored, m)
+		}
+	}
+	return stored, errors.Join(errs...)
+}
+
+// untrusted returns a blob of the message that is known not to be readable, if there is one.
+func (s *Source) untrusted(m *Stored) (repo.ID, bool) {
+	for _, id := range m.Content {
+		if !s.repo.Trusts(repo.DataBlob, id) {
+			return id, true
+		}
+	}
+	return repo.ID{}, false
+}
+
+// Trusts reports whether nothing is known against the blobs of a message.
+func (s *Source) Trusts(m *Stored) bool {
+	_, ok := s.untrusted(m)
+	return !ok
+}
+
+// CheckShards reads the shards of a bucket in which slots lie, so that an edit of them finds them readable.
+func (s *Source) CheckShards(ctx context.Context, b Bucket, slots []Slot) error {
+	var shard Shard
+	for _, slot := range slots {
+		if shard.Holds(b, slot) {
+			continue
+		}
+		var err error
+		if shard, err = s.Shard(ctx, b, slot); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var errNotMessage = errors.New("is no message of this shard: the snapshot is damaged")

@@ -205,6 +205,9 @@ func (a *app) outcome(out *job.Outcome, many, dryRun bool) {
 	if out.Report.Cut != nil {
 		a.failed(out.Account, fmt.Errorf("cut short: %w", out.Report.Cut))
 	}
+	for _, w := range out.Report.Warnings {
+		a.note("%s: %s", out.Account, printable(w))
+	}
 	for _, p := range out.Report.Ledger.Problems() {
 		if !a.flags.json && (a.flags.verbose > 0 || !p.Loss) {
 			fmt.Fprintf(a.stderr, "%s\n", printable(problemText(&p)))
