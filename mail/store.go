@@ -138,6 +138,34 @@ type RoleCreator interface {
 	CreateRole(ctx context.Context, name Name, role Role) error
 }
 
+// Alteration is a way in which a store changes some of the messages that it is
+// given. The zero value is none.
+type Alteration int
+
+const (
+	// MaskedHeader makes an X of each octet above 127 in the header (Cyrus).
+	MaskedHeader Alteration = iota + 1
+	// DroppedCR drops a CR before a CRLF, and one at the very end (Dovecot).
+	DroppedCR
+)
+
+func (a Alteration) String() string {
+	switch a {
+	case MaskedHeader:
+		return "octets above 127 in the header, for which the store puts X"
+	case DroppedCR:
+		return "a stray CR at a line end, which the store drops"
+	}
+	return "nothing"
+}
+
+// Alterer is a Store that is known to change some messages when it stores
+// them, so that the copy is known again though it is not equal.
+type Alterer interface {
+	// Alters says how; zero if nothing is known of this store.
+	Alters(ctx context.Context) (Alteration, error)
+}
+
 // Identifier is a Source that can say which store it is.
 type Identifier interface {
 	// Identity is equal for two Sources exactly if GUIDs and tokens of the

@@ -152,6 +152,9 @@ func (b *box) claim(ctx context.Context, list []int32, strangers []mail.Message)
 		b.key[i] = strangers[p.B].Key
 		ours[p.B] = true
 	}
+	for _, p := range d.Altered {
+		b.suspect[list[p.A]] = true
+	}
 	for _, n := range d.Unreadable {
 		if i := list[n]; b.fate[i] == sent {
 			b.fail(i, fmt.Errorf("sent, but whether it arrived cannot be told: %w", unread[n]))

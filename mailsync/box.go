@@ -28,6 +28,7 @@ type box struct {
 	fate      []fate            // of each of task.A
 	key       []mail.Key        // of each of task.A: its key at the destination, if it is known
 	foreign   map[mail.Key]bool // keys that appeared at the destination and are not ours
+	suspect   map[int32]bool    // of task.A: was appended, and the destination may have altered it
 	losses    losses
 
 	row     mail.Row
@@ -213,6 +214,11 @@ func (b *box) decide(ctx context.Context) (plan.Decision, error) {
 	for _, p := range d.Replace {
 		b.replacing[p.A] = true
 		b.fate[p.A] = pending
+	}
+	for _, p := range d.Altered {
+		if !b.replacing[p.A] {
+			b.lost(b.task.A.Messages[p.A].Key)
+		}
 	}
 	b.tell(func(p *Progress) { p.MessagesDone += int64(len(d.Present) - len(d.Replace) + len(d.Unreadable)) })
 	return d, nil

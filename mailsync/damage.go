@@ -22,12 +22,12 @@ func damageOf(err error) damage {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return ofRun
-	case errors.Is(err, mail.ErrAuth), errors.Is(err, mail.ErrTLS), errors.Is(err, mail.ErrNeedsHuman):
+	case errors.Is(err, mail.ErrAuth), errors.Is(err, mail.ErrTLS), errors.Is(err, mail.ErrNeedsHuman),
+		errors.Is(err, mail.ErrQuota): // of the whole account, in all stores but a few
 		return ofRun
 	case errors.Is(err, mail.ErrConnect), errors.Is(err, mail.ErrThrottled):
 		return passing
-	case errors.Is(err, mail.ErrQuota), errors.Is(err, mail.ErrDenied), errors.Is(err, mail.ErrReadOnly),
-		errors.Is(err, mail.ErrNoMailbox):
+	case errors.Is(err, mail.ErrDenied), errors.Is(err, mail.ErrReadOnly), errors.Is(err, mail.ErrNoMailbox):
 		return ofMailbox
 	}
 	return ofMessage

@@ -24,8 +24,14 @@ func decide(ctx context.Context, r *run, t *plan.Task) (plan.Decision, map[int32
 		}
 		var errA, errB error
 		var sides sync.WaitGroup
-		sides.Go(func() { errA = know(ctx, r.src, t.From, &t.A, ask.A, ask.Part, unread) })
-		sides.Go(func() { errB = know(ctx, r.dst, t.To, &t.B, ask.B, ask.Part, nil) })
+		sides.Go(func() {
+			k := knower{source: r.src, name: t.From, side: &t.A, unread: unread, altered: printed(r.alters)}
+			errA = k.know(ctx, ask.A, ask.Part)
+		})
+		sides.Go(func() {
+			k := knower{source: r.dst, name: t.To, side: &t.B}
+			errB = k.know(ctx, ask.B, ask.Part)
+		})
 		sides.Wait()
 		if errA != nil {
 			return d, nil, fmt.Errorf("recognise what is there: %w", errA)
@@ -39,16 +45,25 @@ func decide(ctx context.Context, r *run, t *plan.Task) (plan.Decision, map[int32
 // chunk is how many messages are asked for at a time.
 const chunk = 1000
 
-// know reads messages of a side to recognise them. Those that cannot be read
-// are Dead; unread, if it is not nil, gets the reasons.
-func know(ctx context.Context, s mail.Source, name mail.Name, side *plan.Side, list []int32, part mail.Part, unread map[int32]error) error {
+// knower reads messages of a side to recognise them.
+type knower struct {
+	source  mail.Source
+	name    mail.Name
+	side    *plan.Side
+	altered message.Alteration // that the other side is known to make
+	unread  map[int32]error    // gets the reasons, if it is not nil
+	buffer  []byte
+}
+
+// know reads the messages in list. Those that cannot be read are Dead.
+func (k *knower) know(ctx context.Context, list []int32, part mail.Part) error {
 	if len(list) == 0 {
 		return nil
 	}
-	if side.Known == nil {
-		side.Known = make([]plan.Known, len(side.Messages))
+	if k.side.Known == nil {
+		k.side.Known = make([]plan.Known, len(k.side.Messages))
 	}
-	k := knower{source: s, name: name, side: side, unread: unread, buffer: make([]byte, 32<<10)}
+	k.buffer = make([]byte, 32<<10)
 	for some := range slices.Chunk(list, chunk) {
 		headless, err := k.read(ctx, some, part)
 		if err != nil {
@@ -60,14 +75,6 @@ func know(ctx context.Context, s mail.Source, name mail.Name, side *plan.Side, l
 		}
 	}
 	return nil
-}
-
-type knower struct {
-	source mail.Source
-	name   mail.Name
-	side   *plan.Side
-	unread map[int32]error
-	buffer []byte
 }
 
 // read reads the messages in list. It returns those of which it read the
@@ -84,11 +91,12 @@ func (k *knower) read(ctx context.Context, list []int32, part mail.Part) ([]int3
 	}
 	var headless []int32
 	failures, err := fetch(ctx, k.source, k.name, keys, part, func(f mail.Fetched) error {
-		var p message.Printer
+		p := message.NewAlteredPrinter(k.altered)
 		// The body's own WriteTo, which a file has, would make a buffer for each.
-		if _, err := io.CopyBuffer(&p, struct{ io.Reader }{f.Body}, k.buffer); err != nil {
+		if _, err := io.CopyBuffer(p, struct{ io.Reader }{f.Body}, k.buffer); err != nil {
 			return err
 		}
+		p.Finish()
 		known := &k.side.Known[index[f.Key]]
 		switch {
 		case part == mail.Whole:
@@ -98,6 +106,12 @@ func (k *knower) read(ctx context.Context, list []int32, part mail.Part) ([]int3
 			return nil
 		}
 		known.Hint = hint(p.HeaderPrint())
+		if a := p.Altered(); a != nil {
+			known.AlteredHint = hint(a.HeaderPrint())
+			if part == mail.Whole {
+				known.AlteredPrint = plan.Print(a.Print())
+			}
+		}
 		return nil
 	})
 	for key, err := range failures {

@@ -121,6 +121,7 @@ type run struct {
 	rules   plan.Rules
 	stop    context.CancelCauseFunc // ends the run: nothing more can be done
 	report  Report
+	alters  mail.Alteration // what the destination does to some messages
 
 	boxes  []*box
 	places []plan.Place // of the boxes that can be read; each box touches them in its turn only
@@ -168,6 +169,9 @@ func (r *run) list(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list the mailboxes of the destination: %w", err)
 	}
+	if r.alters, err = alteration(ctx, r.dst); err != nil {
+		return fmt.Errorf("ask what the destination is: %w", err)
+	}
 	selected, _ := r.options.Select.Mailboxes(all)
 	r.places = plan.Places(selected, there, r.report.Root)
 	denied := make(map[mail.Name]error)
@@ -179,7 +183,7 @@ func (r *run) list(ctx context.Context) error {
 		if selected[i].NoSelect {
 			continue
 		}
-		b := &box{run: r, source: selected[i], index: n, denied: denied[r.places[n].Name], settled: make(chan struct{})}
+		b := &box{run: r, source: selected[i], index: n, denied: denied[r.places[n].Name], settled: make(chan struct{}), suspect: make(map[int32]bool)}
 		b.row = mail.Row{Mailbox: b.source.Name, Server: -1}
 		r.boxes = append(r.boxes, b)
 		n++

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"roost/mail"
+	"roost/message"
 	"roost/plan"
 )
 
@@ -191,6 +192,9 @@ func (t *sender) answered(p *parcel, key mail.Key, err error) error {
 	}
 	t.done(p.i)
 	t.key[p.i] = key
+	if printed(t.alters).Alters(p.body.Bytes()) {
+		t.suspect[p.i] = true
+	}
 	t.count(int64(p.body.Len()))
 	t.pool.put(p)
 	return nil
@@ -210,11 +214,15 @@ func (t *sender) stream(ctx context.Context, p *parcel) (fromSource, err error) 
 	var answer error
 	var newKey mail.Key
 	var octets int64
+	var altered bool
 	failures, fromSource := fetch(ctx, t.src, t.source.Name, []mail.Key{key}, mail.Whole, func(f mail.Fetched) error {
-		body := sourceBody{body: f.Body}
+		print := message.NewAlteredPrinter(printed(t.alters))
+		body := sourceBody{body: io.TeeReader(f.Body, print)}
 		t.fate[p.i] = sent
 		newKey, answer = t.dst.Append(ctx, t.step.Mailbox, t.outgoing(p.i, f.Size), &body)
 		octets = body.octets
+		print.Finish()
+		altered = print.Altered() != nil
 		return body.err // then the message was not stored, and it is fetched again
 	})
 	if fromSource != nil {
@@ -228,6 +236,7 @@ func (t *sender) stream(ctx context.Context, p *parcel) (fromSource, err error) 
 		return nil, err
 	}
 	if f := t.fate[p.i]; f == stored || f == replaced {
+		t.suspect[p.i] = altered
 		t.row.Bytes += octets
 		t.tell(func(p *Progress) { p.Bytes += octets })
 	}

@@ -53,6 +53,9 @@ func (b *box) verify(ctx context.Context, s plan.Step) error {
 	case extra > 0:
 		b.remark("%d messages more than were appended: something else writes to %s, or copies arrived after their connection was lost", extra, b.task.To)
 	}
+	if err := b.compare(ctx, s); err != nil {
+		return err
+	}
 	return b.reflag(ctx, s, bare)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -97,7 +98,8 @@ func fill(t *testing.T, random *rand.Rand, s mail.Store) {
 		}
 		put(t, s, name)
 		for range random.IntN(7) {
-			m := letter(fmt.Sprint(random.IntN(3)), fmt.Sprint(random.IntN(3)))
+			heads, bodies := []string{"0", "1", "\xe4", "X"}, []string{"0", "1", "1\r"}
+			m := letter(heads[random.IntN(len(heads))], bodies[random.IntN(len(bodies))])
 			if random.IntN(3) == 0 {
 				m.text = strings.ReplaceAll(m.text, "\r\n", "\n")
 			}
@@ -119,6 +121,21 @@ type breaker struct {
 	after  bool // it fails after its effect
 	stay   bool // all calls after it fail too
 	keys   bool // Append does not tell keys
+	alters mail.Alteration
+}
+
+func (b *breaker) Alters(context.Context) (mail.Alteration, error) { return b.alters, b.dead() }
+
+// altered is how a store keeps a text.
+func altered(a mail.Alteration, text string) string {
+	switch a {
+	case mail.MaskedHeader:
+		header, body, _ := strings.Cut(text, "\r\n\r\n")
+		return strings.ReplaceAll(header, "\xe4", "X") + "\r\n\r\n" + body
+	case mail.DroppedCR:
+		return strings.ReplaceAll(text, "\r\r\n", "\r\n")
+	}
+	return text
 }
 
 func (b *breaker) broken() error {
@@ -208,6 +225,14 @@ func (b *breaker) Move(ctx context.Context, from mail.Name, keys []mail.Key, to 
 }
 
 func (b *breaker) Append(ctx context.Context, name mail.Name, m mail.Message, body io.Reader) (key mail.Key, err error) {
+	if b.alters != 0 {
+		text, err := io.ReadAll(body)
+		if err != nil {
+			return "", err
+		}
+		crlf := strings.ReplaceAll(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n", "\r\n")
+		body, m.Size = strings.NewReader(altered(b.alters, crlf)), -1
+	}
 	err = b.call("append", func() error {
 		key, err = b.Store.Append(ctx, name, m, body)
 		return err
@@ -251,16 +276,34 @@ func (b *breaker) AppendAll(ctx context.Context, name mail.Name, all iter.Seq[ma
 }
 
 // union is what must be at the destination: of each text in each mailbox, as
-// many as the side holds that holds more.
-func union(a, b map[mail.Name]map[string]int) map[mail.Name]map[string]int {
+// many as the side holds that holds more; where the destination alters a text,
+// an altered copy stands for one that is not there in full, and what is
+// appended is altered.
+func union(src, dst map[mail.Name]map[string]int, a mail.Alteration) map[mail.Name]map[string]int {
 	all := make(map[mail.Name]map[string]int)
-	for _, side := range []map[mail.Name]map[string]int{a, b} {
-		for name, texts := range side {
-			if all[name] == nil {
-				all[name] = make(map[string]int)
+	for name, texts := range dst {
+		all[name] = maps.Clone(texts)
+	}
+	for name, texts := range src {
+		if all[name] == nil {
+			all[name] = make(map[string]int)
+		}
+		lack := make(map[string]int) // by the text as it is kept
+		for text, n := range texts {
+			if n -= dst[name][text]; n > 0 {
+				lack[altered(a, text)] += n
 			}
-			for text, n := range texts {
-				all[name][text] = max(all[name][text], n)
+		}
+		for text, n := range lack {
+			free := max(0, dst[name][text]-texts[text]) // copies there that equal nothing at the source
+			if altered(a, text) != text {
+				free = 0
+			}
+			all[name][text] += max(0, n-free)
+		}
+		for text, n := range all[name] {
+			if n == 0 {
+				delete(all[name], text)
 			}
 		}
 	}

@@ -8,5 +8,7 @@
 // or an equal Print of all the bytes. A header is only a hint as to which
 // messages are worth reading whole. So bytes that stand twice at the source
 // stand twice at the destination, and nothing is taken for equal because it
-// looks alike.
+// looks alike. One exception: where the destination is known to change such a
+// message when it stores it, exactly the changed bytes are its copy too, if no
+// message equals them.
 package plan

@@ -21,6 +21,11 @@ type Known struct {
 	Hint  uint64 // messages with equal headers have equal hints, others mostly not; 0: not read yet
 	Print Print  // zero: not read yet
 	Dead  bool   // it cannot be read, and so equals nothing
+
+	// What becomes of it in B, if that is known to change such a message when
+	// it stores it. Of A only; zero: nothing, or not read yet.
+	AlteredHint  uint64
+	AlteredPrint Print
 }
 
 // Ask names messages of which more must be known before anything is decided.
@@ -35,6 +40,12 @@ func (q Ask) Empty() bool { return len(q.A) == 0 && len(q.B) == 0 }
 // Pair says that two messages are the same. A and B are indexes into
 // Side.Messages.
 type Pair struct{ A, B int32 }
+
+// altered reports whether B's message is A's as the store has altered it.
+func (t *Task) altered(p Pair) bool {
+	a, b := t.A.known(p.A), t.B.known(p.B)
+	return b.Print != Print{} && a.Print != b.Print && a.AlteredPrint == b.Print
+}
 
 func (s *Side) known(i int32) Known {
 	if s.Known == nil {
@@ -63,25 +74,53 @@ func (p *pairing) identify() Ask {
 	}
 	p.taken = make([]bool, len(p.b.Messages))
 
+	// What has no equal there may stand there as the store has altered it. The
+	// other way round nothing is matched: a message that looks like an altered
+	// one is no copy of what it was.
+	for _, identity := range []func(*Side, int32) (Print, bool){p.print, p.alteredPrint} {
+		if ask := p.by(identity); !ask.Empty() {
+			return ask
+		}
+	}
+	return Ask{}
+}
+
+// print is the identity of equal messages, in whatever store.
+func (p *pairing) print(s *Side, i int32) (Print, bool) {
+	k := s.known(i)
+	return k.Print, k.Print != Print{}
+}
+
+// alteredPrint is the identity of a message of a and what b has made of it.
+func (p *pairing) alteredPrint(s *Side, i int32) (Print, bool) {
+	if s == p.b {
+		return p.print(s, i)
+	}
+	k := s.known(i)
+	return k.AlteredPrint, k.AlteredPrint != Print{}
+}
+
+// by pairs what has no mate yet by one identity.
+func (p *pairing) by(identity func(*Side, int32) (Print, bool)) Ask {
 	marked := func(m *mail.Message) bool { return m.Flags.Has(Replaced) }
 	unmarked := func(m *mail.Message) bool { return !marked(m) }
 	if slices.ContainsFunc(p.b.Messages, func(m mail.Message) bool { return marked(&m) }) {
 		// A replacement was cut short. If the new copy is there, with the date of
 		// the source, that is the mate. If not, the old one is: just any other
 		// copy would leave the old one over, as if it had been replaced.
-		if ask := p.among(unmarked, true); !ask.Empty() {
+		if ask := p.among(unmarked, true, identity); !ask.Empty() {
 			return ask
 		}
-		if ask := p.among(marked, false); !ask.Empty() {
+		if ask := p.among(marked, false, identity); !ask.Empty() {
 			return ask
 		}
 	}
-	return p.among(unmarked, false)
+	return p.among(unmarked, false, identity)
 }
 
 // among pairs messages of a that have no mate yet with those of b that fit; if
 // dated, only those that agree in date.
-func (p *pairing) among(fits func(*mail.Message) bool, dated bool) Ask {
+func (p *pairing) among(fits func(*mail.Message) bool, dated bool, identity func(*Side, int32) (Print, bool)) Ask {
 	as, bs := p.free(fits)
 	if len(as) == 0 || len(bs) == 0 {
 		return Ask{}
@@ -96,10 +135,7 @@ func (p *pairing) among(fits func(*mail.Message) bool, dated bool) Ask {
 	if ask := askPrints(p.a, p.b, as, bs); !ask.Empty() {
 		return ask
 	}
-	matchAll(p, as, bs, dated, func(s *Side, i int32) (Print, bool) {
-		k := s.known(i)
-		return k.Print, k.Print != Print{}
-	})
+	matchAll(p, as, bs, dated, identity)
 	return Ask{}
 }
 
@@ -155,11 +191,18 @@ func without(s *Side, list []int32, has func(Known) bool) []int32 {
 func shared(s *Side, list []int32, o *Side, others []int32) []int32 {
 	hints := make(map[uint64]struct{}, len(others))
 	for _, i := range others {
-		hints[o.known(i).Hint] = struct{}{}
+		k := o.known(i)
+		hints[k.Hint] = struct{}{}
+		if k.AlteredHint != 0 {
+			hints[k.AlteredHint] = struct{}{}
+		}
 	}
 	var out []int32
 	for _, i := range list {
-		if _, ok := hints[s.known(i).Hint]; ok {
+		k := s.known(i)
+		_, equal := hints[k.Hint]
+		_, altered := hints[k.AlteredHint]
+		if equal || altered && k.AlteredHint != 0 {
 			out = append(out, i)
 		}
 	}

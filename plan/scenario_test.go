@@ -1,6 +1,7 @@
 package plan
 
 import (
+	stdcmp "cmp"
 	"fmt"
 	"hash/fnv"
 	"os"
@@ -79,8 +80,9 @@ func scenarios(t *testing.T, file string) []scenario {
 }
 
 type truth struct {
-	head, body string
-	dead       bool
+	head, body       string
+	altHead, altBody string // what it becomes at the destination; "": the same
+	dead             bool
 }
 
 func runMessages(t *testing.T, s scenario) []string {
@@ -125,6 +127,9 @@ func runMessages(t *testing.T, s scenario) []string {
 
 func describe(task *Task, d Decision) []string {
 	var got []string
+	for _, p := range d.Altered {
+		got = append(got, fmt.Sprintf("altered %s is %s", task.A.Messages[p.A].Key, task.B.Messages[p.B].Key))
+	}
 	for _, i := range d.Unreadable {
 		got = append(got, "unreadable "+string(task.A.Messages[i].Key))
 	}
@@ -169,6 +174,10 @@ func parseSide(t *testing.T, lines []string) (Side, []truth) {
 				about.head = value
 			case "body":
 				about.body = value
+			case "alt-head":
+				about.altHead = value
+			case "alt-body":
+				about.altBody = value
 			case "dead":
 				about.dead = true
 			default:
@@ -177,6 +186,9 @@ func parseSide(t *testing.T, lines []string) (Side, []truth) {
 		}
 		if about.head == "" {
 			about.head = about.body
+		}
+		if about.altBody != "" && about.altHead == "" {
+			about.altHead = about.head
 		}
 		side.Messages = append(side.Messages, m)
 		truths = append(truths, about)
@@ -189,18 +201,29 @@ func answer(side *Side, truths []truth, list []int32, part mail.Part) {
 		side.Known = make([]Known, len(side.Messages))
 	}
 	for _, i := range list {
-		k := &side.Known[i]
-		h := fnv.New64a()
-		h.Write([]byte(truths[i].head))
-		switch {
-		case truths[i].dead:
+		k, about := &side.Known[i], truths[i]
+		if about.dead {
 			k.Dead = true
-		case part == mail.Whole:
-			copy(k.Print[:], truths[i].head+"|"+truths[i].body)
-		default:
-			k.Hint = h.Sum64()
+			continue
+		}
+		k.Hint = hintOf(about.head)
+		if about.altHead != "" && (about.altHead != about.head || part == mail.Whole) {
+			k.AlteredHint = hintOf(about.altHead)
+		}
+		if part != mail.Whole {
+			continue
+		}
+		copy(k.Print[:], about.head+"|"+about.body)
+		if about.altHead != "" {
+			copy(k.AlteredPrint[:], about.altHead+"|"+stdcmp.Or(about.altBody, about.body))
 		}
 	}
+}
+
+func hintOf(head string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(head))
+	return h.Sum64()
 }
 
 func keysOf(side Side, list []int32) string {

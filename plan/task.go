@@ -60,6 +60,7 @@ type Task struct {
 type Decision struct {
 	Append     []int32 // of A: not there yet
 	Present    []Pair  // there already
+	Altered    []Pair  // of Present: not equal, but as B alters such a message
 	Unreadable []int32 // of A: cannot be compared, since it cannot be read
 
 	Reflag  []Pair  // of Present: flags must be set
@@ -93,7 +94,11 @@ func (t *Task) Decide() (Decision, Ask) {
 		a := int32(i)
 		switch {
 		case mate >= 0:
-			d.Present = append(d.Present, Pair{a, mate})
+			pair := Pair{a, mate}
+			d.Present = append(d.Present, pair)
+			if t.altered(pair) {
+				d.Altered = append(d.Altered, pair)
+			}
 		case t.A.known(a).Dead:
 			d.Unreadable = append(d.Unreadable, a)
 		default:
@@ -111,8 +116,10 @@ func (t *Task) change(d *Decision) {
 	for _, p := range d.Present {
 		a, b := &t.A.Messages[p.A], &t.B.Messages[p.B]
 		add, remove := t.reflag(p)
+		// Appended anew, it would be altered: then the old copy is the better one.
+		whole := t.A.known(p.A).AlteredPrint != Print{} && !t.altered(p)
 		switch {
-		case !t.Rules.NoExpunge && !a.InternalDate.IsZero() && !b.InternalDate.IsZero() && a.InternalDate.Unix() != b.InternalDate.Unix():
+		case !t.Rules.NoExpunge && !whole && !a.InternalDate.IsZero() && !b.InternalDate.IsZero() && a.InternalDate.Unix() != b.InternalDate.Unix():
 			d.Replace = append(d.Replace, p)
 		case add != "" || remove != "":
 			d.Reflag = append(d.Reflag, p)
@@ -158,7 +165,8 @@ func (p *pairing) leftovers() ([]int32, Ask) {
 	}
 	prints := make(map[Print]bool)
 	for _, i := range paired {
-		prints[p.a.known(i).Print] = true
+		k := p.a.known(i)
+		prints[k.Print], prints[k.AlteredPrint] = true, true
 	}
 	return slices.DeleteFunc(marked, func(i int32) bool {
 		guid, print := p.b.Messages[i].GUID, p.b.known(i).Print

@@ -128,7 +128,11 @@ func (v *verdict) complete() bool {
 // text is the last line that a person reads. where says how to learn more.
 func (v *verdict) text(where string) string {
 	if !v.complete() {
-		return "INCOMPLETE: " + strings.Join(v.missing(), ", ") + where
+		missing := v.missing()
+		if v.Losses > 0 {
+			missing = append(missing, grouped(v.Losses)+" not kept in full")
+		}
+		return "INCOMPLETE: " + strings.Join(missing, ", ") + where
 	}
 	var did []string
 	for _, d := range []struct {
