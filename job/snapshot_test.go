@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"roost/config"
 	"roost/repo"
 )
@@ -51,6 +53,19 @@ func TestFind(t *testing.T) {
 	latest, err := w.repo.Latest(t.Context())
 	if err != nil || len(latest) != 2 || latest[0].ID != second.ID || latest[1].ID != third.ID {
 		t.Errorf("Latest = %v, %v", latest, err)
+	}
+}
+
+// Heads are newest first, with the names of accounts, also of those that make no file name.
+func TestHeads(t *testing.T) {
+	w := newWorld(t)
+	first, second, third := w.backup("alice"), w.backup("bob: the builder"), w.backup("alice")
+	want := []Head{
+		{third.ID, third.Time, "alice"}, {second.ID, second.Time, "bob: the builder"}, {first.ID, first.Time, "alice"},
+	}
+	got, err := w.repo.Heads(t.Context())
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("Heads: %v (-want +got):\n%s", err, diff)
 	}
 }
 

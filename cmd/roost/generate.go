@@ -39,9 +39,12 @@ func (a *app) generateCommand() *cobra.Command {
 		},
 	}
 	completion := &cobra.Command{
-		Use:       "completion bash | zsh | fish | powershell",
-		Short:     "Print the completions for a shell",
-		Long:      "Completion prints a script that completes commands and flags.",
+		Use:   "completion bash | zsh | fish | powershell",
+		Short: "Print the completions for a shell",
+		Long: `Completion prints a script that completes commands, flags and what they take:
+accounts, snapshots, mailboxes, stores. Snapshots and mailboxes are looked up in
+the repository, unless its password would have to be asked for, or is printed by
+a command.`,
 		Example:   "  roost generate completion bash >/etc/bash_completion.d/roost",
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		Args:      args(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
