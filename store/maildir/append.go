@@ -27,6 +27,7 @@ import (
 type draft struct {
 	m      mail.Message
 	base   string // its base name to be
+	size   int64  // octets of its file
 	temp   string // path of its file in tmp; "" if it has none
 	err    error
 	answer mail.Appended
@@ -98,6 +99,7 @@ type writer struct {
 	drafts []draft
 	open   []*os.File // of drafts; only where SyncAll needs them
 	bytes  int64      // of drafts
+	came   tally      // what is in the mailbox and not yet accounted for
 	buffer []byte
 }
 
@@ -194,6 +196,7 @@ func (w *writer) write(d *draft, body io.Reader) error {
 		err = w.tmp.Chtimes(unique, date, date)
 	}
 	d.base = fmt.Sprintf("%s,S=%d,W=%d", unique, size.n, size.n+size.bare)
+	d.size = size.n
 	w.bytes += size.n
 	return err
 }
@@ -252,7 +255,10 @@ func (w *writer) commit(ctx context.Context) error {
 	}
 	w.closeFiles()
 	if good > 0 {
-		if err := s.deliver(ctx, w.box, keywords, w.place); err != nil {
+		err := s.deliver(ctx, w.box, keywords, w.place)
+		s.account(w.box.dir, w.came, tally{})
+		w.came = tally{}
+		if err != nil {
 			return s.fail("append", w.box.name, err)
 		}
 	}
@@ -282,6 +288,7 @@ func (w *writer) place(n *numbering) error {
 			continue
 		}
 		d.temp = ""
+		w.came.add(d.size)
 		d.answer = mail.Appended{Key: mail.Key(d.base)}
 		if lost != "" {
 			d.answer.Err = &mail.Loss{Flags: lost}

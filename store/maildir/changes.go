@@ -39,14 +39,14 @@ func (s *Store) Changes(ctx context.Context, name mail.Name, since mail.Token) (
 		return c, nil
 	}
 	c.Full = true
-	if err := s.list(ctx, b, &c); err != nil {
+	if err := s.list(ctx, b, n.courier, &c); err != nil {
 		return mail.Changes{}, s.fail("list", name, err)
 	}
 	return c, nil
 }
 
 // list fills in the messages.
-func (s *Store) list(ctx context.Context, b box, c *mail.Changes) error {
+func (s *Store) list(ctx context.Context, b box, courier bool, c *mail.Changes) error {
 	k, err := s.keywordsOf(b.dir)
 	if err != nil {
 		return err
@@ -69,6 +69,17 @@ func (s *Store) list(ctx context.Context, b box, c *mail.Changes) error {
 			flags[letters] = f
 		}
 		c.Messages[i].Flags = f
+	}
+	if courier {
+		words, err := s.courierKeywords(b.dir)
+		if err != nil {
+			return err
+		}
+		for i := range c.Messages {
+			if words, ok := words[l.baseName(l.files[i])]; ok {
+				c.Messages[i].Flags = c.Messages[i].Flags.Plus(words)
+			}
+		}
 	}
 	if err := s.number(b.dir, l, c); err != nil {
 		return err

@@ -88,8 +88,17 @@ func (s *Store) Expunge(ctx context.Context, name mail.Name, keys []mail.Key) er
 	}
 	f := finder{store: s, box: b}
 	defer f.close()
+	var went tally
+	defer func() { s.account(b.dir, tally{}, went) }()
 	for _, key := range keys {
-		err := f.at(ctx, key, func(old string) error { return s.root.Remove(b.path(old)) })
+		err := f.at(ctx, key, func(old string) error {
+			size := s.sizeOf(b, old)
+			err := s.root.Remove(b.path(old))
+			if err == nil {
+				went.add(size)
+			}
+			return err
+		})
 		if err != nil && !errors.Is(err, mail.ErrGone) {
 			return s.failKey("expunge", name, key, err)
 		}
@@ -127,6 +136,10 @@ func (s *Store) Move(ctx context.Context, from mail.Name, keys []mail.Key, to ma
 		return nil, s.fail("move", from, err)
 	}
 	err = s.deliver(ctx, dest, mv.words, func(n *numbering) error { return mv.place(ctx, n) })
+	if (source.dir == trashDir) != (dest.dir == trashDir) {
+		s.account(source.dir, tally{}, mv.tally)
+		s.account(dest.dir, mv.tally, tally{})
+	}
 	if err == nil {
 		err = s.syncDirs(source.path("cur"))
 	}
@@ -146,6 +159,7 @@ type mover struct {
 	words    mail.Flags          // all keywords of the source, which the messages may have
 	guids    map[string]string   // of base names, where the source's uidlist has one
 	taken    map[string]struct{} // base names that the destination knows
+	tally    tally               // of what was moved
 }
 
 func (m *mover) prepare(ctx context.Context) (err error) {
@@ -225,6 +239,7 @@ func (m *mover) place(ctx context.Context, n *numbering) error {
 		s.note(m.source.dir, key, "")
 		s.note(m.dest.dir, mail.Key(base), target)
 		m.taken[base] = struct{}{}
+		m.tally.add(s.sizeOf(m.dest, target))
 		m.moved[i] = mail.Key(base)
 		if err := n.give(base, 0, guid); err != nil {
 			return err

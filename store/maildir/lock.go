@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Dovecot's dotlock: who holds FILE has made FILE.lock with O_EXCL; in it stands
-// "PID:HOST". A lock of this host whose process is gone is stale at once, any
+// Dovecot's dotlock: who holds FILE has made FILE.lock, which was not there; in it
+// stands "PID:HOST". A lock of this host whose process is gone is stale at once, any
 // other when neither it nor FILE has changed for two minutes.
 
 const (
@@ -92,15 +92,33 @@ func (s *Store) dotlock(ctx context.Context, file string, stale time.Duration) (
 	}
 }
 
+// makeLock makes a lock that says from its first moment who holds it: it is written
+// under another name and linked. One that is made empty and written then would, if
+// its maker is killed in between, keep everybody waiting until it is stale by its age.
 func (s *Store) makeLock(lock string) (fs.FileInfo, error) {
-	f, err := s.root.OpenFile(lock, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	written := fmt.Sprintf("%s.%s%d", lock, s.random, s.delivery.Add(1))
+	info, err := s.writeLock(written)
+	if err != nil {
+		return nil, err
+	}
+	defer s.root.Remove(written)
+	err = s.root.Link(written, lock)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return info, err
+	}
+	return s.writeLock(lock) // the file system knows no links
+}
+
+// writeLock makes a file that says who holds a lock.
+func (s *Store) writeLock(file string) (fs.FileInfo, error) {
+	f, err := s.root.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, err
 	}
 	_, err = fmt.Fprintf(f, "%d:%s", os.Getpid(), s.host)
 	info, statErr := f.Stat()
 	if err = errors.Join(err, statErr, f.Close()); err != nil {
-		s.root.Remove(lock)
+		s.root.Remove(file)
 		return nil, err
 	}
 	return info, nil

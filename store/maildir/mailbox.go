@@ -180,8 +180,13 @@ func (s *Store) Delete(ctx context.Context, name mail.Name) error {
 	if name == mail.Inbox {
 		return s.fail("delete", name, mail.ErrUnsupported)
 	}
+	went, err := s.tallyOf(ctx, b)
+	if err != nil {
+		return s.fail("delete", name, err)
+	}
 	away := trash + s.newName()
 	if err = s.takeAway(b.dir, away); err == nil {
+		s.account(b.dir, tally{}, went)
 		err = s.root.RemoveAll(away)
 	}
 	s.forget()

@@ -23,7 +23,7 @@ import (
 // its descriptor how it looks. So three names are looked up for the question
 // whether anything changed, of which one is no directory.
 type state struct {
-	files [4]stamp // cur, new, the list of UIDs, dovecot-keywords
+	files [4]stamp // cur, new, the list of UIDs, dovecot-keywords or, of Courier, its directory of them
 }
 
 // stamp is what a directory or file looks like from outside; zero if it is not there.
@@ -55,6 +55,14 @@ func (s *Store) stateOf(dir string) (state, numbers, error) {
 	n, list, err := s.numbersAndLook(dir)
 	if err == nil && list != nil {
 		st.files[2] = stampOf(*list)
+	}
+	if err == nil && n.courier && st.files[3] == (stamp{}) {
+		info, err := s.root.Stat(path.Join(dir, courierKeywords))
+		if err == nil {
+			st.files[3] = stampOf(tree.LookOf(info))
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return state{}, numbers{}, err
+		}
 	}
 	return st, n, err
 }

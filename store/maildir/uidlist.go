@@ -53,6 +53,7 @@ type numbers struct {
 	lastUID     uint32 // of the last record
 	torn        bool   // the last line has no end
 	mbsync      bool   // UIDs are in file names
+	courier     bool   // the list is Courier's
 }
 
 // next is UIDNEXT.
@@ -180,20 +181,20 @@ func parseUIDList(r io.Reader, each func(record)) (numbers, error) {
 }
 
 // openUIDList opens what there is of a list of UIDs; nil if there is none.
-func (s *Store) openUIDList(dir string) (*os.File, error) {
+func (s *Store) openUIDList(dir string) (f *os.File, courier bool, err error) {
 	for _, name := range []string{uidlistFile, courierFile} {
 		f, err := s.root.Open(path.Join(dir, name))
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return f, err
+			return f, name == courierFile, err
 		}
 	}
-	return nil, nil
+	return nil, false, nil
 }
 
 // readUIDList reads the list of a mailbox. Without one, or with one that makes
 // no sense, UIDVALIDITY is 0.
 func (s *Store) readUIDList(dir string, each func(record)) (numbers, error) {
-	f, err := s.openUIDList(dir)
+	f, courier, err := s.openUIDList(dir)
 	if err != nil {
 		return numbers{}, err
 	}
@@ -202,8 +203,9 @@ func (s *Store) readUIDList(dir string, each func(record)) (numbers, error) {
 	}
 	defer f.Close()
 	n, err := parseUIDList(f, each)
+	n.courier = courier
 	if errors.Is(err, errUIDList) {
-		return numbers{}, nil
+		return numbers{courier: courier}, nil
 	}
 	return n, err
 }
@@ -216,7 +218,7 @@ func (s *Store) numbersOf(dir string) (numbers, error) {
 
 // numbersAndLook also says how the list looks; nil if there is none.
 func (s *Store) numbersAndLook(dir string) (numbers, *tree.Look, error) {
-	f, err := s.openUIDList(dir)
+	f, courier, err := s.openUIDList(dir)
 	if err != nil {
 		return numbers{}, nil, err
 	}
@@ -232,6 +234,7 @@ func (s *Store) numbersAndLook(dir string) (numbers, *tree.Look, error) {
 	if errors.Is(err, errUIDList) {
 		n, err = numbers{}, nil
 	}
+	n.courier = courier
 	seen := tree.LookOf(info)
 	return n, &seen, err
 }
