@@ -33,6 +33,9 @@ type Options struct {
 	Connections int  // fetches at once; default DefaultConnections
 	DryRun      bool // list and compare only; no session is needed
 	Full        bool // trust no state: list every mailbox in full
+	// FullEvery lists a mailbox in full, as Full does, if that was last done so
+	// long ago: servers miss changes of flags in their logs. 0: never.
+	FullEvery time.Duration
 
 	Now      time.Time      // when the run began; default: now
 	Program  string         // recorded in the snapshot

@@ -64,7 +64,9 @@ func (w *world) backup(src mail.Source, o Options) Report {
 func (w *world) tryBackup(src mail.Source, o Options) (Report, error) {
 	o.Account = "alice@example.com"
 	w.n++
-	o.Now = time.Date(2026, 11, 23, 9, 0, w.n, 0, time.UTC)
+	if o.Now.IsZero() {
+		o.Now = time.Date(2026, 11, 23, 9, 0, w.n, 0, time.UTC)
+	}
 	var report Report
 	err := w.repo.Write(w.t.Context(), repo.WriteOptions{}, func(ctx context.Context, s *repo.Session) error {
 		var err error

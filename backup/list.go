@@ -17,7 +17,7 @@ import (
 func (m *mailbox) list(ctx context.Context, loaded error) error {
 	var broken *damage
 	err := loaded
-	if err == nil && m.run.o.Full && m.old != nil {
+	if err == nil && m.full() && m.old != nil {
 		err = m.beThorough(ctx)
 	}
 	if err == nil {
@@ -36,7 +36,7 @@ func (m *mailbox) list(ctx context.Context, loaded error) error {
 func (m *mailbox) listChanges(ctx context.Context) error {
 	var since mail.Token
 	// Only a full list can count what rules leave out.
-	if m.old != nil && !m.run.o.Full && m.old.Selection == m.run.selection && m.run.selection == "" {
+	if m.old != nil && !m.full() && m.old.Selection == m.run.selection && m.run.selection == "" {
 		since = m.old.Token
 	}
 	if err := m.ask(ctx, since); err != nil {

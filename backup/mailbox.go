@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -110,9 +111,31 @@ func (r *run) pendingOf(old *snapshot.Box) map[mail.Key]*snapshot.Problem {
 	return pending
 }
 
+// fullNoted is how much later than the last one a full listing must be to be
+// noted: where every listing is full, the line must not change with each run.
+const fullNoted = 24 * time.Hour
+
+// full reports whether the mailbox must be listed in full.
+func (m *mailbox) full() bool {
+	o := &m.run.o
+	return o.Full || o.FullEvery > 0 && m.old != nil && o.Now.Sub(m.old.Full) >= o.FullEvery
+}
+
+// lastFull is when the mailbox was last listed in full; now says if it is just now.
+func (m *mailbox) lastFull(now bool) time.Time {
+	var last time.Time
+	if m.old != nil {
+		last = m.old.Full
+	}
+	if !now || m.run.o.Now.Sub(last) < fullNoted {
+		return last
+	}
+	return m.run.o.Now.UTC().Truncate(time.Second)
+}
+
 // unchanged reports whether the store's word is enough to carry the mailbox over.
 func (m *mailbox) unchanged() bool {
-	return m.old != nil && !m.run.o.Full && m.box.Token != "" && m.box.Token == m.old.Token &&
+	return m.old != nil && !m.full() && m.box.Token != "" && m.box.Token == m.old.Token &&
 		m.box.UIDValidity == m.old.UIDValidity && m.old.Selection == m.run.selection && len(m.pending) == 0 &&
 		(m.box.Count < 0 || m.box.Count == m.old.Messages) && m.old.Kept.IsZero()
 }

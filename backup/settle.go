@@ -81,7 +81,7 @@ func (m *mailbox) done(buckets []snapshot.Bucket, ch mail.Changes) {
 	line := snapshot.Box{
 		Name: m.box.Name, Raw: rawOf(&m.box), ID: m.box.ID, Role: m.box.Role, Subscribed: m.box.Subscribed, NoSelect: m.box.NoSelect,
 		UIDValidity: ch.UIDValidity, UIDNext: ch.UIDNext, HighestModSeq: ch.HighestModSeq, Token: ch.Token,
-		Messages: m.row.Held, Bytes: m.bytes, Selection: m.run.selection,
+		Messages: m.row.Held, Bytes: m.bytes, Selection: m.run.selection, Full: m.lastFull(ch.Full),
 	}
 	if m.next > 1 && m.next != snapshot.FirstLoose {
 		line.Next = m.next

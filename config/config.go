@@ -31,6 +31,7 @@ type Backup struct {
 	Workers     int    `toml:"workers"`     // accounts at a time
 	Connections int    `toml:"connections"` // connections, or readers, for each account
 	Host        string `toml:"host"`        // recorded in snapshots; "": this machine's name
+	FullEvery   string `toml:"full_every"`  // list mailboxes in full that often, "30d"; "": never by itself
 	Selection
 }
 
@@ -40,6 +41,7 @@ type Account struct {
 	Store       string   `toml:"store"` // its URL, without a secret
 	Tags        []string `toml:"tags"`
 	Connections int      `toml:"connections"` // 0: as for Backup
+	FullEvery   string   `toml:"full_every"`  // "": as for Backup
 	Secret
 	Selection
 }

@@ -46,7 +46,8 @@ func (c *Config) settings() []setting {
 	all = append(all,
 		setting{"backup.workers", []string{"ROOST_WORKERS"}, &c.Backup.Workers},
 		setting{"backup.connections", []string{"ROOST_CONNECTIONS"}, &c.Backup.Connections},
-		setting{"backup.host", []string{"ROOST_HOST", "RESTIC_HOST"}, &c.Backup.Host})
+		setting{"backup.host", []string{"ROOST_HOST", "RESTIC_HOST"}, &c.Backup.Host},
+		setting{"backup.full_every", []string{"ROOST_FULL_EVERY"}, &c.Backup.FullEvery})
 	return append(all, c.Backup.Selection.settings("backup.", "ROOST_")...)
 }
 
@@ -56,6 +57,7 @@ func (a *Account) settings(prefix, env string) []setting {
 		{prefix + "store", nil, &a.Store},
 		{prefix + "tags", nil, &a.Tags},
 		{prefix + "connections", nil, &a.Connections},
+		{prefix + "full_every", nil, &a.FullEvery},
 	}
 	all = append(all, a.Secret.settings(prefix, env)...)
 	return append(all, a.Selection.settings(prefix, env)...)

@@ -2,12 +2,15 @@ package job
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"roost/config"
 	"roost/query"
@@ -23,6 +26,7 @@ type Account struct {
 	Tags        []string
 	Selection   query.Selection
 	Connections int
+	FullEvery   time.Duration // list mailboxes in full that often; 0: never by itself
 }
 
 // Choice says which accounts are meant. Each way adds to the others.
@@ -170,6 +174,9 @@ func (e *Env) account(a *config.Account, c Choice) (Account, error) {
 	if out.Connections == 0 {
 		out.Connections = e.Config.Backup.Connections
 	}
+	if out.FullEvery, err = parseEvery(cmp.Or(a.FullEvery, e.Config.Backup.FullEvery)); err != nil {
+		return fail(fmt.Errorf("full_every: %w", err))
+	}
 	if out.Secret.IsZero() && l.Driver == "imap" && e.Ask.Prompt != nil {
 		out.Secret = config.Secret{Prompt: true}
 	}
@@ -177,6 +184,20 @@ func (e *Env) account(a *config.Account, c Choice) (Account, error) {
 		return fail(err)
 	}
 	return out, nil
+}
+
+// parseEvery reads how often something is done: "30d", "4w"; "" is 0, never.
+func parseEvery(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	const day = 24 * time.Hour
+	unit := map[byte]time.Duration{'d': day, 'w': 7 * day}[text[len(text)-1]]
+	n, err := strconv.ParseUint(text[:len(text)-1], 10, 12) // up to eleven years
+	if unit == 0 || n == 0 || err != nil {
+		return 0, fmt.Errorf("%q is no number of days or weeks, as in 30d or 4w", text)
+	}
+	return time.Duration(n) * unit, nil
 }
 
 // Select reads what the command line says of a selection, over nothing.

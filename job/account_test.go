@@ -18,8 +18,10 @@ const accounts = `
 [backup]
 exclude = ['\Junk']
 connections = 3
+full_every = "30d"
 [account.alice]
 store = "memory:"
+full_every = "4w"
 tags = ["staff"]
 [account.amy]
 store = "memory:"
@@ -93,11 +95,25 @@ func TestAccountSettings(t *testing.T) {
 		t.Errorf("since %v, want a day before the run", since)
 	}
 	want := []Account{
-		{Name: "alice", Store: "memory:", Tags: []string{"staff", "extra"}, Connections: 3, Selection: query.Selection{Exclude: []string{`\Junk`}, Since: since, MaxSize: 1 << 20}},
-		{Name: "amy", Store: "memory:", Tags: []string{"extra"}, Connections: 7, Selection: query.Selection{Exclude: []string{"Old"}, Since: all[1].Selection.Since, MaxSize: 1 << 20}},
+		{Name: "alice", Store: "memory:", Tags: []string{"staff", "extra"}, Connections: 3, FullEvery: 28 * 24 * time.Hour, Selection: query.Selection{Exclude: []string{`\Junk`}, Since: since, MaxSize: 1 << 20}},
+		{Name: "amy", Store: "memory:", Tags: []string{"extra"}, Connections: 7, FullEvery: 30 * 24 * time.Hour, Selection: query.Selection{Exclude: []string{"Old"}, Since: all[1].Selection.Since, MaxSize: 1 << 20}},
 	}
 	if diff := cmp.Diff(want, all); diff != "" {
 		t.Errorf("Accounts (-want +got):\n%s", diff)
+	}
+}
+
+// How often is a number of days or weeks, and nothing else.
+func TestParseEvery(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 0, "1d": 24 * time.Hour, "2w": 14 * 24 * time.Hour} {
+		if got, err := parseEvery(text); got != want || err != nil {
+			t.Errorf("parseEvery(%q) = %v, %v, want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"d", "30", "0d", "-1d", "1.5d", "30 d", "30h", "99999w", "d30"} {
+		if got, err := parseEvery(text); err == nil {
+			t.Errorf("parseEvery(%q) = %v", text, got)
+		}
 	}
 }
 

@@ -173,6 +173,17 @@ func (m *Mailbox) SetFlags(uid uint32, flags ...string) {
 	}
 }
 
+// SetFlagsUntold replaces the flags of a message and moves no mod-sequence, as servers do whose log misses a change.
+func (m *Mailbox) SetFlagsUntold(uid uint32, flags ...string) {
+	m.account.mu.Lock()
+	defer m.account.mu.Unlock()
+	for _, message := range m.messages {
+		if message.UID == uid {
+			message.Flags = slices.Clone(flags)
+		}
+	}
+}
+
 // setFlags leaves the mod-sequence as it is if nothing changes, as servers do.
 func (m *Mailbox) setFlags(message *Message, flags []string) {
 	if slices.Equal(slices.Sorted(slices.Values(message.Flags)), slices.Sorted(slices.Values(flags))) {
