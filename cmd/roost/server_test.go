@@ -159,8 +159,8 @@ func TestRestoreOverQuota(t *testing.T) {
 	r := newRoost(t)
 	r.exits(exitOK, "backup", plain(s))
 	full := imaptest.Start(t, imaptest.NewAccount(), imaptest.Dialect{Answers: []imaptest.Answer{imaptest.Refuse("APPEND", "NO [OVERQUOTA] full")}})
-	r.exits(exitIncomplete, "restore", "latest:alice", "--to", plain(full), "--in-place")
-	if got := r.stdout.String() + r.stderr.String(); !strings.Contains(got, "INCOMPLETE: 3 messages not stored") || !strings.Contains(got, "over quota") {
+	r.exits(exitThrottled, "restore", "latest:alice", "--to", plain(full), "--in-place")
+	if got := r.stdout.String() + r.stderr.String(); !strings.Contains(got, "3 messages not stored") || !strings.Contains(got, "over quota") {
 		t.Errorf("restore over quota:\n%s", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	wire "roost/imap"
@@ -80,13 +81,24 @@ func meaning(e *wire.Error) (word error, wide bool) {
 		return mail.ErrNoMailbox, false
 	case strings.Contains(text, "permission denied"), strings.Contains(text, "access denied"):
 		return mail.ErrDenied, false
-	case strings.Contains(text, "quota exceeded"), strings.Contains(text, "over quota"):
+	case isOverQuota(text):
 		return mail.ErrQuota, false
 	case strings.Contains(text, "maximum size of appendable message"), // Exchange
 		strings.Contains(text, "larger than the maximum size"): // Dovecot
 		return mail.ErrTooBig, false
 	}
 	return nil, false
+}
+
+// quotaTexts are what servers say that have no code for it, in lower case.
+var quotaTexts = []string{
+	"quota exceeded", "over quota", "exceeded quota", "exceeded its quota", "quota has been exceeded", "quota is full", // Dovecot, Courier, Cyrus, Zimbra
+	"quotaexceeded", "mailbox is full", "mailbox full", "exceeded the storage limit", // Exchange: MapiExceptionShutoffQuotaExceeded, and in words
+	"out of storage", // Gmail
+}
+
+func isOverQuota(text string) bool {
+	return slices.ContainsFunc(quotaTexts, func(t string) bool { return strings.Contains(text, t) })
 }
 
 // isExpired reports whether the server ended the session as Gmail does. QUIRK: Gmail, 2026: over its limits it says "BYE

@@ -8,11 +8,14 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"roost/mail"
+	"roost/mailsync"
 	"roost/store/imap/imaptest"
+	"roost/store/memory"
 )
 
 // What a server refuses to store reaches the caller as the word of package mail for it, and nothing is stored.
@@ -47,6 +50,67 @@ func TestAppendErrors(t *testing.T) {
 			}
 			if appends > 1 {
 				t.Errorf("APPEND was sent %d times, want at most once: a message must not come twice", appends)
+			}
+		})
+	}
+}
+
+// However a server says that there is no room, it is ErrQuota, of one message and of several at once, and the first message
+// that does not fit ends the run of a restore: thousands behind it are not tried. Row X-16.
+func TestOverQuota(t *testing.T) {
+	for _, line := range []string{
+		"NO [OVERQUOTA] Quota exceeded (mailbox for user is full)", "NO Quota exceeded", "NO [TRYAGAIN] Over quota",
+		"NO APPEND failed: mailbox exceeded quota", "NO MapiExceptionShutoffQuotaExceeded: Unable to save changes. (hr=0x80004005, ec=1245)",
+		"BAD Mailbox is full", "NO [ALERT] Account is out of storage space. (Failure)", "NO [OVERQUOTA] You are out of storage",
+	} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			account := emptyInbox()
+			room := 100
+			var mu sync.Mutex
+			full := func(s *imaptest.Session, c imaptest.Command) bool {
+				if c.Name != "APPEND" {
+					return false
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if n := literals(c); n <= room {
+					room -= n
+					return false
+				}
+				s.Tagged(c, line)
+				return true
+			}
+			server, o := fake(t, account, imaptest.Dialect{Answers: []imaptest.Answer{full}})
+			s := open(t, o)
+			answers, err := appendAll(t, s, bodiesTo(130))
+			if err != nil || len(answers) != 130 {
+				t.Fatalf("%d answers, %v; want 130", len(answers), err)
+			}
+			for i, a := range answers {
+				if (a.Err == nil) != (i < 100) || i >= 100 && !errors.Is(a.Err, mail.ErrQuota) {
+					t.Errorf("answer %d = %v", i, a.Err)
+				}
+			}
+			server.Forget()
+			source := memory.New(memory.Options{})
+			for _, name := range []mail.Name{"one", "two", "three", "four", "five", "six"} {
+				if err := source.Create(t.Context(), name); err != nil {
+					t.Fatal(err)
+				}
+				for i := range 300 {
+					raw := fiveBody(1000 + i)
+					if _, err := source.Append(t.Context(), name, mail.Message{Size: int64(len(raw))}, bytes.NewReader(raw)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			report, err := mailsync.Restore(t.Context(), source, s, mailsync.Options{InPlace: true, Parallel: 1})
+			if !errors.Is(err, mail.ErrQuota) || report.Ledger.Complete() {
+				t.Errorf("Restore = %v, complete %v; want %v", err, report.Ledger.Complete(), mail.ErrQuota)
+			}
+			if n := server.Count("APPEND"); n > 1+64 {
+				t.Errorf("APPEND was sent %d times, want those of one bundle at most", n)
 			}
 		})
 	}
