@@ -82,6 +82,7 @@ func (s *Store) prepare(ctx context.Context, c *conn, name mail.Name, m mail.Mes
 		}
 		var kept mail.Flags
 		kept, a.loss.Flags = p.split(m.Flags)
+		kept, a.loss.Flags = spare(c, kept, a.loss.Flags)
 		a.out.Flags = kept.List()
 	}
 	if y := m.InternalDate.UTC().Year(); !m.InternalDate.IsZero() && (y < 1 || y > 9999) {

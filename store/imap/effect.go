@@ -25,6 +25,7 @@ func (s *Store) SetFlags(ctx context.Context, name mail.Name, keys []mail.Key, a
 		p := s.remember(name, box)
 		var kept mail.Flags
 		kept, loss.Flags = p.split(add)
+		kept, loss.Flags = spare(c, kept, loss.Flags)
 		gone, _ := p.split(remove)
 		for chunk := range set.Chunks(effectChunk) {
 			for _, change := range []struct {

@@ -36,6 +36,15 @@ func (p permission) split(flags mail.Flags) (kept, lost mail.Flags) {
 	return mail.FlagsOf(keep...), mail.FlagsOf(lose...)
 }
 
+// spare takes \Deleted from the flags that are to be set, and counts it as lost. QUIRK: Gmail, 2026: expunges, as its
+// settings are by default, a message as soon as it bears that flag.
+func spare(c *conn, kept, lost mail.Flags) (mail.Flags, mail.Flags) {
+	if !c.Capabilities().Has("X-GM-EXT-1") || !kept.Has(mail.Deleted) {
+		return kept, lost
+	}
+	return kept.Minus(mail.Deleted), lost.Plus(mail.Deleted)
+}
+
 // permission asks once which flags a mailbox keeps.
 func (s *Store) permission(ctx context.Context, c *conn, name mail.Name) (permission, error) {
 	s.mu.Lock()

@@ -227,3 +227,40 @@ func TestFlagsAndLabels(t *testing.T) {
 		t.Errorf("extra is %+v, want labels %q", m.Extra, want)
 	}
 }
+
+// Gmail would expunge at once what is marked \Deleted: neither a message that is stored nor one that is there gets the flag,
+// and that is told. Elsewhere it is a flag as others. Row GM-14.
+func TestGmailGetsNoDeleted(t *testing.T) {
+	for _, gm := range []bool{true, false} {
+		account := five()
+		capabilities, wantLoss := imaptest.Everything(), mail.Flags("")
+		if gm {
+			capabilities, wantLoss = gmail(), mail.Deleted
+		}
+		_, o := fake(t, account, imaptest.Dialect{Capabilities: capabilities})
+		s := open(t, o)
+		lossOf := func(err error) mail.Flags {
+			var loss *mail.Loss
+			if err != nil && !errors.As(err, &loss) {
+				t.Errorf("Gmail %v: %v", gm, err)
+			}
+			if loss == nil {
+				return ""
+			}
+			return loss.Flags
+		}
+		raw := fiveBody(6)
+		_, err := s.Append(t.Context(), mail.Inbox, mail.Message{Flags: mail.FlagsOf(mail.Deleted, mail.Seen), Size: int64(len(raw))}, bytes.NewReader(raw))
+		if got := lossOf(err); got != wantLoss {
+			t.Errorf("Gmail %v: Append loses %q, want %q", gm, got, wantLoss)
+		}
+		if got := lossOf(s.SetFlags(t.Context(), mail.Inbox, []mail.Key{"1"}, mail.FlagsOf(mail.Deleted, mail.Flagged), "")); got != wantLoss {
+			t.Errorf("Gmail %v: SetFlags loses %q, want %q", gm, got, wantLoss)
+		}
+		for _, m := range account.Mailbox("INBOX").Messages() {
+			if marked := slices.Contains(m.Flags, mail.Deleted); marked != (!gm && (m.UID == 1 || m.UID == 6)) || !slices.Contains(m.Flags, mail.Seen) {
+				t.Errorf("Gmail %v: message %d has flags %q", gm, m.UID, m.Flags)
+			}
+		}
+	}
+}
