@@ -16,9 +16,11 @@ import (
 
 // Location is where a store is, read from its URL:
 //
-//	maildir:PATH[:LAYOUT=fs][:UTF-8]
+//	maildir:PATH[:LAYOUT=fs][:UTF-8][:CONTROL=PATH][:INDEX=PATH]
 //	                              Maildir++, or Maildirs in a tree of directories;
-//	                              names in modified UTF-7, or in UTF-8
+//	                              names in modified UTF-7, or in UTF-8; CONTROL is where
+//	                              Dovecot's uidlist, keywords and subscriptions stand.
+//	                              INDEX is taken and not used, as in mail_location
 //	mbox:PATH                     one mbox file, or a tree of them
 //	eml:PATH                      a tree of .eml files
 //	memory:                       a new store in memory
@@ -49,6 +51,8 @@ type Location struct {
 	Path   string // of a file driver
 	Layout string // of maildir: "", or "fs"
 	UTF8   bool   // of maildir: names of mailboxes are in UTF-8
+
+	Control string // of maildir: where Dovecot's control files stand; "": in the mailboxes
 
 	Host     string // of imap; without brackets
 	Port     int
@@ -87,9 +91,15 @@ func parseFile(driver, rest string) (Location, error) {
 	for driver == "maildir" {
 		path, option, ok := cutLast(l.Path, ":")
 		layout, isLayout := strings.CutPrefix(option, "LAYOUT=")
+		control, isControl := strings.CutPrefix(option, "CONTROL=")
 		switch {
 		case ok && option == "UTF-8":
 			l.UTF8 = true
+		case ok && isControl && control == "":
+			return Location{}, fmt.Errorf("store maildir: CONTROL has no path")
+		case ok && isControl:
+			l.Control = control
+		case ok && strings.HasPrefix(option, "INDEX="):
 		case ok && isLayout && strings.EqualFold(layout, "fs"):
 			l.Layout = "fs"
 		case ok && isLayout && (layout == "++" || strings.EqualFold(layout, "Maildir++")):

@@ -20,6 +20,7 @@ func TestParse(t *testing.T) {
 		{"maildir:a:b:LAYOUT=fs", Location{Driver: "maildir", Path: "a:b", Layout: "fs"}},
 		{"maildir:a:LAYOUT=Maildir++", Location{Driver: "maildir", Path: "a"}},
 		{"maildir:a:LAYOUT=fs:UTF-8", Location{Driver: "maildir", Path: "a", Layout: "fs", UTF8: true}},
+		{"maildir:a:CONTROL=/c:LAYOUT=fs:INDEX=/i", Location{Driver: "maildir", Path: "a", Layout: "fs", Control: "/c"}},
 		{"mbox:/tmp/a:LAYOUT=fs", Location{Driver: "mbox", Path: "/tmp/a:LAYOUT=fs"}},
 		{"imaps://mail.example.com", Location{Driver: "imap", Host: "mail.example.com", Port: 993}},
 		{"imap://alice%40example.com@[::1]:1143?tls=none&timeout=90s&master=admin", Location{
@@ -50,6 +51,7 @@ func TestParseRefuses(t *testing.T) {
 		"pop3://host":                            "no driver for \"pop3\"",
 		"maildir:":                               "has no path",
 		"maildir:a:LAYOUT=index":                 "layout \"index\"",
+		"maildir:a:CONTROL=":                     "has no path",
 		"eml:a\x00b":                             "NUL",
 		"imaps:host":                             "has no host",
 		"imaps://alice:s3cret@host":              "holds a password",

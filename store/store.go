@@ -45,7 +45,7 @@ func Open(ctx context.Context, text string, o Options) (mail.Store, error) {
 	case "memory":
 		return memory.New(memory.Options{}), nil
 	case "maildir":
-		return opened(maildir.Open(ctx, l.Path, maildir.Options{FS: l.Layout == "fs", UTF8: l.UTF8, Make: o.Make, Zstd: o.Zstd}))
+		return opened(maildir.Open(ctx, l.Path, maildir.Options{FS: l.Layout == "fs", UTF8: l.UTF8, Control: l.Control, Make: o.Make, Zstd: o.Zstd}))
 	case "mbox":
 		return opened(mbox.Open(ctx, l.Path, mbox.Options{Make: o.Make}))
 	case "eml":

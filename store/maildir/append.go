@@ -350,7 +350,7 @@ func (s *Store) begin(ctx context.Context, b box, add mail.Flags) (n *numbering,
 		return nil, nil, err
 	}
 	hasList := false
-	if _, err := s.root.Lstat(b.path(uidlistFile)); err == nil {
+	if _, err := s.control.Lstat(s.controlPath(b.dir, uidlistFile)); err == nil {
 		hasList = true
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err

@@ -20,34 +20,34 @@ func (s *Store) newName() string {
 
 // replace writes a file of the mailbox's directory under the name temp, and
 // renames it to file. temp "" is file with ".tmp" behind. A zero mtime is now.
-func (s *Store) replace(file, temp string, data []byte, mtime time.Time) error {
+func (s *Store) replace(root *os.Root, file, temp string, data []byte, mtime time.Time) error {
 	if temp == "" {
 		temp = file + ".tmp"
 	}
-	if err := s.root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	like, err := s.root.Stat(path.Dir(file))
+	like, err := root.Stat(path.Dir(file))
 	if err != nil {
 		return err
 	}
-	f, err := s.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
 	err = errors.Join(err, own(f, like), s.sync(f), f.Close())
 	if err == nil && !mtime.IsZero() {
-		err = s.root.Chtimes(temp, mtime, mtime)
+		err = root.Chtimes(temp, mtime, mtime)
 	}
 	if err == nil {
-		err = s.root.Rename(temp, file)
+		err = root.Rename(temp, file)
 	}
 	if err != nil {
-		s.root.Remove(temp)
+		root.Remove(temp)
 		return err
 	}
-	return s.syncDirs(path.Dir(file))
+	return s.syncIn(root, path.Dir(file))
 }
 
 // own gives a new file the mode and the owner that files in a directory have.
@@ -71,12 +71,14 @@ func (s *Store) sync(f *os.File) error {
 }
 
 // syncDirs makes durable which files stand in directories.
-func (s *Store) syncDirs(dirs ...string) error {
+func (s *Store) syncDirs(dirs ...string) error { return s.syncIn(s.root, dirs...) }
+
+func (s *Store) syncIn(root *os.Root, dirs ...string) error {
 	if s.options.NoSync {
 		return nil
 	}
 	for _, dir := range dirs {
-		d, err := s.root.Open(dir)
+		d, err := root.Open(dir)
 		if err != nil {
 			return err
 		}

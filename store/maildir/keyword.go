@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -119,7 +118,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 
 // keywordsOf reads the keywords of the mailbox in dir.
 func (s *Store) keywordsOf(dir string) (*keywords, error) {
-	f, err := s.root.Open(path.Join(dir, keywordsFile))
+	f, err := s.control.Open(s.controlPath(dir, keywordsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return new(keywords), nil
 	}
@@ -143,10 +142,10 @@ func (s *Store) writeKeywords(dir string, k *keywords) error {
 			fmt.Fprintf(&b, "%d %s\n", i, name)
 		}
 	}
-	file := path.Join(dir, keywordsFile)
+	file := s.controlPath(dir, keywordsFile)
 	mtime := time.Now()
-	if old, err := s.root.Stat(file); err == nil && old.ModTime().Unix() >= mtime.Unix() {
+	if old, err := s.control.Stat(file); err == nil && old.ModTime().Unix() >= mtime.Unix() {
 		mtime = old.ModTime().Truncate(time.Second).Add(time.Second)
 	}
-	return s.replace(file, file+".lock", b.Bytes(), mtime)
+	return s.replace(s.control, file, file+".lock", b.Bytes(), mtime)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +34,11 @@ func (s *Store) lock(ctx context.Context, dir string) (release func(), err error
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	held, err := s.dotlock(ctx, path.Join(dir, uidlistFile), lockStale)
+	err = s.makeControl(dir)
+	var held func()
+	if err == nil {
+		held, err = s.dotlock(ctx, s.controlPath(dir, uidlistFile), lockStale)
+	}
 	if err != nil {
 		<-inside
 		return nil, err
@@ -65,8 +68,8 @@ func (s *Store) dotlock(ctx context.Context, file string, stale time.Duration) (
 		if err == nil {
 			return func() {
 				// If it was overridden, it is somebody else's now.
-				if now, err := s.root.Lstat(lock); err == nil && os.SameFile(now, made) {
-					s.root.Remove(lock)
+				if now, err := s.control.Lstat(lock); err == nil && os.SameFile(now, made) {
+					s.control.Remove(lock)
 				}
 			}, nil
 		}
@@ -74,7 +77,7 @@ func (s *Store) dotlock(ctx context.Context, file string, stale time.Duration) (
 			return nil, fmt.Errorf("lock %s: %w", file, err)
 		}
 		if s.isStale(lock, file, &w, stale) {
-			if err := s.root.Remove(lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := s.control.Remove(lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("remove stale lock %s: %w", lock, err)
 			}
 			w, wait = watch{}, lockPoll
@@ -101,8 +104,8 @@ func (s *Store) makeLock(lock string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.root.Remove(written)
-	err = s.root.Link(written, lock)
+	defer s.control.Remove(written)
+	err = s.control.Link(written, lock)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return info, err
 	}
@@ -111,14 +114,14 @@ func (s *Store) makeLock(lock string) (fs.FileInfo, error) {
 
 // writeLock makes a file that says who holds a lock.
 func (s *Store) writeLock(file string) (fs.FileInfo, error) {
-	f, err := s.root.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := s.control.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, err
 	}
 	_, err = fmt.Fprintf(f, "%d:%s", os.Getpid(), s.host)
 	info, statErr := f.Stat()
 	if err = errors.Join(err, statErr, f.Close()); err != nil {
-		s.root.Remove(file)
+		s.control.Remove(file)
 		return nil, err
 	}
 	return info, nil
@@ -133,7 +136,7 @@ type watch struct {
 // isStale reports whether the holder of lock is gone.
 func (s *Store) isStale(lock, file string, w *watch, stale time.Duration) bool {
 	now := time.Now()
-	info, err := s.root.Lstat(lock)
+	info, err := s.control.Lstat(lock)
 	if err != nil {
 		return false // just given back
 	}
@@ -151,13 +154,13 @@ func (s *Store) isStale(lock, file string, w *watch, stale time.Duration) bool {
 	if now.Sub(w.changed) <= stale {
 		return false
 	}
-	locked, err := s.root.Stat(file)
+	locked, err := s.control.Stat(file)
 	return err != nil || now.Sub(locked.ModTime()) > stale
 }
 
 // holder is the process on this host that holds a lock; 0 if it is not known.
 func (s *Store) holder(lock string) int {
-	text, err := s.root.ReadFile(lock)
+	text, err := s.control.ReadFile(lock)
 	if err != nil {
 		return 0
 	}

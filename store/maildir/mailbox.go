@@ -74,7 +74,7 @@ func (s *Store) makeMailbox(dir string) error {
 			return err
 		}
 		if !s.options.FS {
-			if err := s.replace(path.Join(dir, "maildirfolder"), "", nil, time.Time{}); err != nil {
+			if err := s.replace(s.root, path.Join(dir, "maildirfolder"), "", nil, time.Time{}); err != nil {
 				return err
 			}
 		}
@@ -148,10 +148,10 @@ func (s *Store) Rename(ctx context.Context, old, new mail.Name) error {
 	}
 	to := s.options.dirOf(new)
 	if s.options.FS {
-		err = s.root.Rename(from, to)
+		err = s.renameDir(from, to)
 	} else {
 		for _, p := range moving {
-			if err = s.root.Rename(p.dir, s.options.dirOf(new+p.name[len(old):])); err != nil {
+			if err = s.renameDir(p.dir, s.options.dirOf(new+p.name[len(old):])); err != nil {
 				break
 			}
 		}
@@ -187,7 +187,7 @@ func (s *Store) Delete(ctx context.Context, name mail.Name) error {
 	away := trash + s.newName()
 	if err = s.takeAway(b.dir, away); err == nil {
 		s.account(b.dir, tally{}, went)
-		err = s.root.RemoveAll(away)
+		err = errors.Join(s.root.RemoveAll(away), s.removeControl(b.dir))
 	}
 	s.forget()
 	if err == nil {

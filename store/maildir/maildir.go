@@ -29,10 +29,14 @@ var (
 // Options say how the tree is laid out. The zero value is Maildir++ with names
 // in modified UTF-7, as Dovecot and Courier have it.
 type Options struct {
-	FS     bool // a directory a level (Dovecot's LAYOUT=fs, mbsync's SubFolders Verbatim), not Maildir++
-	UTF8   bool // names of mailboxes are in UTF-8
-	Make   bool // make the root if it is not there
-	LF     bool // Append converts CRLF line ends to LF; default: bytes are stored as they come
+	FS   bool // a directory a level (Dovecot's LAYOUT=fs, mbsync's SubFolders Verbatim), not Maildir++
+	UTF8 bool // names of mailboxes are in UTF-8
+	Make bool // make the root if it is not there
+	LF   bool // Append converts CRLF line ends to LF; default: bytes are stored as they come
+	// Control is the directory in which dovecot-uidlist, dovecot-keywords and
+	// subscriptions stand, as Dovecot's CONTROL. "": in the mailboxes.
+	Control string
+
 	NoSync bool // do not wait until the disk has what was written; for what can be made again
 
 	// Zstd decodes what Dovecot compressed by zstd. nil: such messages cannot
@@ -44,7 +48,8 @@ type Options struct {
 // other programs.
 type Store struct {
 	root     *os.Root
-	path     string // absolute, for Identity
+	control  *os.Root // where Dovecot's files stand; root, if there is no other place
+	path     string   // absolute, for Identity
 	options  Options
 	host     string        // as Dovecot has it
 	random   string        // in the names of files, to tell apart processes that share PID and host name
@@ -58,7 +63,7 @@ type Store struct {
 }
 
 // Open opens the tree at path. Closing the Store gives back the one file
-// descriptor it holds.
+// descriptor it holds, or with Control two.
 func Open(ctx context.Context, path string, options Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -79,12 +84,18 @@ func Open(ctx context.Context, path string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, &mail.Error{Op: "open maildir", Err: translate(err)}
 	}
+	control, err := openControl(root, options)
+	if err != nil {
+		root.Close()
+		return nil, &mail.Error{Op: "open control directory of maildir", Err: translate(err)}
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
 	}
 	return &Store{
 		root:     root,
+		control:  control,
 		path:     absolute,
 		options:  options,
 		host:     host,
@@ -100,7 +111,12 @@ func (s *Store) Identity() string { return "maildir:" + s.path }
 
 // Close closes the root. Where Number was called, UIDs are no longer kept when
 // the store is opened again.
-func (s *Store) Close() error { return s.root.Close() }
+func (s *Store) Close() error {
+	if s.hasControl() {
+		return errors.Join(s.control.Close(), s.root.Close())
+	}
+	return s.root.Close()
+}
 
 // box is a mailbox that is there.
 type box struct {

@@ -103,7 +103,12 @@ func (s alwaysNumbers) Create(ctx context.Context, name mail.Name) error {
 // second later than the time before.
 func settle(t *testing.T, s mail.Store) {
 	t.Helper()
-	root := strings.TrimPrefix(s.(mail.Identifier).Identity(), "maildir:")
+	settleTree(t, strings.TrimPrefix(s.(mail.Identifier).Identity(), "maildir:"))
+}
+
+// settleTree does so in a whole tree.
+func settleTree(t *testing.T, root string) {
+	t.Helper()
 	// The store's own marker of how often it was settled.
 	marker := filepath.Join(root, ".settled")
 	when := time.Now().Add(-24 * time.Hour)

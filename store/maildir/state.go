@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"strconv"
 	"syscall"
@@ -47,24 +48,40 @@ const racy = 2 * time.Second
 
 // stateOf is the state of a mailbox, and what its list of UIDs says.
 func (s *Store) stateOf(dir string) (state, numbers, error) {
-	st, err := s.look(dir, "cur", "new", keywordsFile)
+	names := []string{"cur", "new", keywordsFile}
+	if s.hasControl() {
+		names = names[:2]
+	}
+	st, err := s.look(dir, names...)
 	if err != nil {
 		return state{}, numbers{}, err
 	}
 	st.files[2], st.files[3] = stamp{}, st.files[2]
+	if s.hasControl() {
+		if st.files[3], err = stampIn(s.control, s.controlPath(dir, keywordsFile)); err != nil {
+			return state{}, numbers{}, err
+		}
+	}
 	n, list, err := s.numbersAndLook(dir)
 	if err == nil && list != nil {
 		st.files[2] = stampOf(*list)
 	}
 	if err == nil && n.courier && st.files[3] == (stamp{}) {
-		info, err := s.root.Stat(path.Join(dir, courierKeywords))
-		if err == nil {
-			st.files[3] = stampOf(tree.LookOf(info))
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return state{}, numbers{}, err
-		}
+		st.files[3], err = stampIn(s.root, path.Join(dir, courierKeywords))
 	}
 	return st, n, err
+}
+
+// stampIn is the stamp of a file that may not be there.
+func stampIn(root *os.Root, file string) (stamp, error) {
+	info, err := root.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return stamp{}, nil
+	}
+	if err != nil {
+		return stamp{}, err
+	}
+	return stampOf(tree.LookOf(info)), nil
 }
 
 // dirsOf is the state of cur and new alone.

@@ -11,7 +11,7 @@ import (
 	"roost/mail"
 )
 
-// subscriptions, in the root, names the subscribed mailboxes, a line each, as
+// subscriptions, in the root or that of control files, names the subscribed mailboxes, a line each, as
 // they are called in the tree. Version 2 begins with "V\t2" and an empty line
 // and separates levels by a TAB; before, it was the layout's separator. The
 // octets NUL, SOH, TAB, CR and LF are escaped by SOH and a digit or letter.
@@ -39,7 +39,7 @@ func (s *Store) separator() string {
 // subscriptions are the names of the subscribed mailboxes.
 func (s *Store) subscriptions() (map[mail.Name]bool, error) {
 	all := make(map[mail.Name]bool)
-	text, err := s.root.ReadFile(subscriptionsFile)
+	text, err := s.control.ReadFile(subscriptionsFile)
 	if err == nil {
 		lines, v2 := bytes.CutPrefix(text, []byte(subscriptionsHead))
 		for line := range strings.Lines(string(lines)) {
@@ -113,7 +113,7 @@ func (s *Store) subscribe(ctx context.Context, b box, on bool) error {
 		return err
 	}
 	defer release()
-	text, err := s.root.ReadFile(subscriptionsFile)
+	text, err := s.control.ReadFile(subscriptionsFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -140,7 +140,7 @@ func (s *Store) subscribe(ctx context.Context, b box, on bool) error {
 	if on && !there {
 		kept.WriteString(s.subscriptionLine(b, v2) + "\n")
 	}
-	return s.replace(subscriptionsFile, "", []byte(kept.String()), time.Time{})
+	return s.replace(s.control, subscriptionsFile, "", []byte(kept.String()), time.Time{})
 }
 
 func (s *Store) subscriptionLine(b box, v2 bool) string {

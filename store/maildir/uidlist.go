@@ -182,13 +182,15 @@ func parseUIDList(r io.Reader, each func(record)) (numbers, error) {
 
 // openUIDList opens what there is of a list of UIDs; nil if there is none.
 func (s *Store) openUIDList(dir string) (f *os.File, courier bool, err error) {
-	for _, name := range []string{uidlistFile, courierFile} {
-		f, err := s.root.Open(path.Join(dir, name))
-		if err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return f, name == courierFile, err
-		}
+	f, err = s.control.Open(s.controlPath(dir, uidlistFile))
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return f, false, err
 	}
-	return nil, false, nil
+	f, err = s.root.Open(path.Join(dir, courierFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	return f, true, err
 }
 
 // readUIDList reads the list of a mailbox. Without one, or with one that makes
@@ -293,7 +295,7 @@ func (s *Store) addRecords(dir string, n numbers, records []byte) error {
 	if n.torn {
 		records = append([]byte("\n"), records...)
 	}
-	f, err := s.root.OpenFile(path.Join(dir, uidlistFile), os.O_WRONLY|os.O_APPEND, 0)
+	f, err := s.control.OpenFile(s.controlPath(dir, uidlistFile), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}
@@ -323,6 +325,6 @@ func (s *Store) rewriteUIDList(dir string, n numbers, more []byte) error {
 		}
 	}
 	b.Write(more)
-	file := path.Join(dir, uidlistFile)
-	return s.replace(file, file+".tmp", b.Bytes(), time.Time{})
+	file := s.controlPath(dir, uidlistFile)
+	return s.replace(s.control, file, file+".tmp", b.Bytes(), time.Time{})
 }
