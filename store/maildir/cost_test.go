@@ -82,3 +82,40 @@ func calls(t *testing.T, strace string, n int) map[string]int {
 	}
 	return seen
 }
+
+// What Dovecot writes long after cur changed makes the token another: UIDs for files that were there,
+// another UIDVALIDITY, the name of a keyword.
+func TestTokenTellsWhatCurDoesNot(t *testing.T) {
+	dir := t.TempDir()
+	putFile(t, filepath.Join(dir, "cur", "1.host:2,a"), "Subject: x\n\n")
+	s := openStore(t, dir, Options{})
+	age := time.Hour
+	for what, write := range map[string]func(){
+		"a UID":               func() { putFile(t, filepath.Join(dir, uidlistFile), "3 V7 N2\n1 :1.host\n") },
+		"another UIDVALIDITY": func() { putFile(t, filepath.Join(dir, uidlistFile), "3 V8 N2\n1 :1.host\n") },
+		"a keyword":           func() { putFile(t, filepath.Join(dir, keywordsFile), "0 Work\n") },
+	} {
+		settled := func() mail.Changes {
+			age -= time.Minute
+			for _, file := range []string{uidlistFile, keywordsFile} {
+				then := time.Now().Add(-age)
+				os.Chtimes(filepath.Join(dir, file), then, then) // it may not be there
+			}
+			old := time.Now().Add(-48 * time.Hour).Truncate(time.Hour)
+			if err := os.Chtimes(filepath.Join(dir, "cur"), old, old); err != nil {
+				t.Fatal(err)
+			}
+			ch, err := s.Changes(t.Context(), mail.Inbox, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ch
+		}
+		before := settled()
+		write()
+		settled()
+		if after, err := s.Changes(t.Context(), mail.Inbox, before.Token); err != nil || !after.Full {
+			t.Errorf("after %s was written, Full is %v, %v", what, after.Full, err)
+		}
+	}
+}

@@ -11,7 +11,12 @@
 //   - UIDs are those of dovecot-uidlist, courierimapuiddb or mbsync. A file that
 //     no record names has UID 0 until Dovecot has given it one. Without such a
 //     list there are no UIDs, and none are made, unless Number asks for it.
-//   - Bytes are those of the file. What Dovecot compressed is decompressed.
+//   - Whether anything changed is asked of four things: cur, new, the list of UIDs
+//     and dovecot-keywords. The first two alone would miss UIDs that Dovecot gives to
+//     files that came long before, a list that was made anew, and keywords that
+//     are written after the files that have them were renamed. The list is opened
+//     for its UIDVALIDITY anyway, so three names are looked up a mailbox.
+//   - Bytes are those of the file. What Dovecot compressed is decompressed, up to 1 GiB.
 //   - Who adds to dovecot-uidlist or dovecot-keywords holds
 //     dovecot-uidlist.lock, as Dovecot does. Renaming a file to change its flags
 //     and removing it need no lock; who finds a file gone looks for its base
