@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// index answers where a blob is: all blobs of the repository in memory, 56 to 60 octets each.
+// index answers where a blob is: all blobs of the repository in memory, 53 or 54 octets each.
 //
 // A blob is a record in one of 256 shards, chosen by the first octet of its ID; the IDs are hashes, so the shards fill
 // evenly. Within a shard the records stand in slabs that are never moved, chained from a table of heads that doubles.
@@ -53,6 +53,7 @@ const (
 
 	recordFlags = 2   // bits
 	slabSize    = 128 // records: 6.6 KB
+	chainLength = 4   // records in a chain in the mean, at most
 )
 
 func newIndex() *index { return &index{byPack: map[ID]uint32{}} }
@@ -208,7 +209,7 @@ func (s *shard) head(id *ID) uint32 {
 }
 
 func (s *shard) insert(rec record) {
-	if int(s.n) >= len(s.heads) {
+	if int(s.n) >= chainLength*len(s.heads) {
 		s.heads = make([]uint32, max(64, 2*len(s.heads)))
 		for n := range s.n {
 			s.link(n + 1)

@@ -25,7 +25,7 @@ const (
 // WriteOptions adjusts a Session; the zero value is right for a local bucket.
 type WriteOptions struct {
 	PackSize int // octets at which a pack is closed, 4 to 128 MiB; default DefaultPackSize
-	Uploads  int // packs on their way at once; default 2. Memory is PackSize times Uploads + 2
+	Uploads  int // packs on their way at once; default 2. Memory is PackSize times Uploads + 1
 }
 
 // A Session stores blobs. All its methods are safe for concurrent use by any number of workers.
@@ -142,7 +142,9 @@ func (r *Repo) write(ctx context.Context, l *Lock, o WriteOptions, fn func(ctx c
 func newSession(r *Repo, l *Lock, o WriteOptions) *Session {
 	s := &Session{repo: r, index: r.index.Load(), lock: l, packSize: o.PackSize}
 	s.claims = s.index.openPack(s)
-	s.buffers = make(chan []byte, o.Uploads+2)
+	// One is filled while the others are on their way. Packs of trees fill slowly and hold one of these for long; a disk
+	// that takes a pack in less time than it takes to fill one does not notice.
+	s.buffers = make(chan []byte, o.Uploads+1)
 	for range cap(s.buffers) {
 		s.buffers <- nil
 	}

@@ -19,8 +19,11 @@ const (
 
 // saveUnpacked stores the JSON p and returns the ID under which it now is.
 func (r *Repo) saveUnpacked(ctx context.Context, kind blob.Kind, p []byte) (ID, error) {
-	body := r.codec.compress([]byte{unpackedVersion}, p, Text)
-	sealed := r.seal.seal(make([]byte, 0, len(body)+sealOverhead), body)
+	// An index has 8 MB of JSON, a third of that compressed: it is sealed where it stands.
+	body := make([]byte, ivSize+1, ivSize+1+len(p)/2+sealOverhead)
+	body[ivSize] = unpackedVersion
+	body = r.codec.compress(body, p, Text)
+	sealed := r.seal.seal(body[:0], body[ivSize:])
 	id := Hash(sealed)
 	return id, r.bucket.Save(ctx, blob.Handle{Kind: kind, Name: id.String()}, sealed)
 }
