@@ -84,38 +84,37 @@ func calls(t *testing.T, strace string, n int) map[string]int {
 }
 
 // What Dovecot writes long after cur changed makes the token another: UIDs for files that were there,
-// another UIDVALIDITY, the name of a keyword.
+// another UIDVALIDITY, the name of a keyword. Nothing else does.
 func TestTokenTellsWhatCurDoesNot(t *testing.T) {
 	dir := t.TempDir()
 	putFile(t, filepath.Join(dir, "cur", "1.host:2,a"), "Subject: x\n\n")
 	s := openStore(t, dir, Options{})
-	age := time.Hour
-	for what, write := range map[string]func(){
-		"a UID":               func() { putFile(t, filepath.Join(dir, uidlistFile), "3 V7 N2\n1 :1.host\n") },
-		"another UIDVALIDITY": func() { putFile(t, filepath.Join(dir, uidlistFile), "3 V8 N2\n1 :1.host\n") },
-		"a keyword":           func() { putFile(t, filepath.Join(dir, keywordsFile), "0 Work\n") },
-	} {
-		settled := func() mail.Changes {
-			age -= time.Minute
-			for _, file := range []string{uidlistFile, keywordsFile} {
-				then := time.Now().Add(-age)
-				os.Chtimes(filepath.Join(dir, file), then, then) // it may not be there
-			}
-			old := time.Now().Add(-48 * time.Hour).Truncate(time.Hour)
-			if err := os.Chtimes(filepath.Join(dir, "cur"), old, old); err != nil {
-				t.Fatal(err)
-			}
-			ch, err := s.Changes(t.Context(), mail.Inbox, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			return ch
+	hour := 48
+	old := func(file string) {
+		t.Helper()
+		hour--
+		then := time.Now().Add(-time.Duration(hour) * time.Hour)
+		if err := os.Chtimes(filepath.Join(dir, file), then, then); err != nil {
+			t.Fatal(err)
 		}
-		before := settled()
-		write()
-		settled()
-		if after, err := s.Changes(t.Context(), mail.Inbox, before.Token); err != nil || !after.Full {
-			t.Errorf("after %s was written, Full is %v, %v", what, after.Full, err)
+	}
+	old("cur")
+	for _, step := range []struct{ what, file, text string }{
+		{"a UID", uidlistFile, "3 V7 N2\n1 :1.host\n"},
+		{"another UIDVALIDITY", uidlistFile, "3 V8 N2\n1 :1.host\n"},
+		{"a keyword", keywordsFile, "0 Work\n"},
+		{"another keyword", keywordsFile, "0 Play\n"},
+		{"an index", "dovecot.index.log", "x"},
+	} {
+		before, err := s.Changes(t.Context(), mail.Inbox, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		putFile(t, filepath.Join(dir, step.file), step.text)
+		old(step.file)
+		after, err := s.Changes(t.Context(), mail.Inbox, before.Token)
+		if want := step.what != "an index"; err != nil || after.Full != want {
+			t.Errorf("after %s was written, Full is %v, %v, want %v", step.what, after.Full, err, want)
 		}
 	}
 }
