@@ -62,7 +62,13 @@ func (r *Repo) loadPlace(ctx context.Context, at *location, buf []byte) ([]byte,
 		return nil, fmt.Errorf("pack %v: %w", at.pack, err)
 	}
 	h := blob.Handle{Kind: blob.Pack, Name: at.pack.String()}
-	sealed := make([]byte, at.length)
+	// To clear a new buffer for each blob took a tenth of the time of a restore.
+	space := r.sealed.Get().(*[]byte)
+	if !at.raw() { // what is not compressed is handed on where it stands
+		defer r.sealed.Put(space)
+	}
+	sealed := grow((*space)[:0], int(at.length))
+	*space = sealed
 	if err := r.bucket.ReadAt(ctx, h, sealed, int64(at.offset)); err != nil {
 		return nil, err
 	}

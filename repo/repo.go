@@ -39,8 +39,9 @@ type Repo struct {
 
 	writing sync.Mutex // held by Write: one session at a time, so that blobs under way are known to all who store
 
-	index atomic.Pointer[index]
-	trees treeCache
+	index  atomic.Pointer[index]
+	trees  treeCache
+	sealed sync.Pool // of *[]byte, for a blob as it is stored
 
 	loading sync.Mutex  // held while index files are loaded; guards what follows
 	loaded  map[ID]bool // index files in index; nil before the first load
@@ -135,6 +136,7 @@ func newRepo(b blob.Bucket, key *keyBytes) (*Repo, error) {
 	}
 	r := &Repo{bucket: b, seal: seal, codec: codec}
 	r.index.Store(newIndex())
+	r.sealed.New = func() any { return new([]byte) }
 	return r, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"runtime"
+	"slices"
 	"sync"
 
 	"roost/mail"
@@ -145,14 +146,11 @@ func (l *loading) load(ctx context.Context, s *Source, part mail.Part) {
 		if l.buf, _ = s.buffers.Get().(*[]byte); l.buf == nil {
 			l.buf = new([]byte)
 		}
-		whole := (*l.buf)[:0]
+		whole := slices.Grow((*l.buf)[:0], int(max(0, l.stored.Size)))
 		for _, id := range l.stored.Content {
-			p, err := s.repo.LoadBlob(ctx, repo.DataBlob, id, nil)
-			if err != nil {
-				l.err = err
+			if whole, l.err = s.appendBlob(ctx, whole, id); l.err != nil {
 				return
 			}
-			whole = append(whole, p...)
 		}
 		*l.buf = whole
 		l.body, l.size = bytes.NewReader(whole), int64(len(whole))
@@ -162,12 +160,26 @@ func (l *loading) load(ctx context.Context, s *Source, part mail.Part) {
 	}
 }
 
+// appendBlob appends the bytes of a blob; they are decompressed in their place if there is room.
+func (s *Source) appendBlob(ctx context.Context, dst []byte, id repo.ID) ([]byte, error) {
+	n := len(dst)
+	p, err := s.repo.LoadBlob(ctx, repo.DataBlob, id, dst[n:])
+	if err != nil {
+		return dst, err
+	}
+	if len(p) > 0 && len(p) <= cap(dst)-n && &p[0] == &dst[:n+1][n] {
+		return dst[:n+len(p)], nil
+	}
+	return append(dst, p...), nil
+}
+
 // blobReader reads a message blob by blob.
 type blobReader struct {
 	ctx  context.Context // of the Fetch that made it, which outlives it
 	repo *repo.Repo
 	rest []repo.ID
-	blob []byte
+	blob []byte // what is left of the present one
+	full []byte // all of it; the next one takes its space
 }
 
 func (r *blobReader) Read(p []byte) (int, error) {
@@ -175,10 +187,11 @@ func (r *blobReader) Read(p []byte) (int, error) {
 		if len(r.rest) == 0 {
 			return 0, io.EOF
 		}
-		var err error
-		if r.blob, err = r.repo.LoadBlob(r.ctx, repo.DataBlob, r.rest[0], nil); err != nil {
+		p, err := r.repo.LoadBlob(r.ctx, repo.DataBlob, r.rest[0], r.full[:0])
+		if err != nil {
 			return 0, err
 		}
+		r.blob, r.full = p, p
 		r.rest = r.rest[1:]
 	}
 	n := copy(p, r.blob)
