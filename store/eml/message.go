@@ -262,7 +262,7 @@ type resolver struct {
 	store *Store
 	dir   string
 	side  *sidecar // read when it is first needed
-	byUID map[uint32]string
+	byUID map[uint32][]string
 }
 
 // file is the file of a key, ErrGone if there is none.
@@ -281,12 +281,16 @@ func (r *resolver) file(key mail.Key) (string, error) {
 	if err := r.read(); err != nil {
 		return "", err
 	}
-	if file, ok := r.byUID[uint32(uid)]; ok && r.there(file) {
-		return file, nil
+	// Of several, it is the first by name that is there, as in scan.
+	files := r.byUID[uint32(uid)]
+	if named := fileOfUID(uint32(uid)); r.side.Validity != 0 && r.side.uidOf(named) == uint32(uid) && !slices.Contains(files, named) {
+		files = append(slices.Clone(files), named)
 	}
-	file := fileOfUID(uint32(uid))
-	if _, other := r.side.entries[file]; !other && r.side.Validity != 0 && r.there(file) {
-		return file, nil
+	slices.Sort(files)
+	for _, file := range files {
+		if r.there(file) {
+			return file, nil
+		}
 	}
 	return "", mail.ErrGone
 }
@@ -304,9 +308,9 @@ func (r *resolver) read() error {
 	if err != nil {
 		return err
 	}
-	r.side, r.byUID = &side, make(map[uint32]string, len(side.entries))
+	r.side, r.byUID = &side, make(map[uint32][]string, len(side.entries))
 	for file, e := range side.entries {
-		r.byUID[e.uid] = file
+		r.byUID[e.uid] = append(r.byUID[e.uid], file)
 	}
 	return nil
 }

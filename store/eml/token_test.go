@@ -149,3 +149,27 @@ func TestNumberLasts(t *testing.T) {
 	add("elsewhere", 50, 1)
 	add("renamed", 2000, 2000)
 }
+
+// No two messages have one UID, whatever a sidecar says; the second has none.
+func TestUIDGivenTwice(t *testing.T) {
+	dir := t.TempDir()
+	for _, file := range []string{"a.eml", "b.eml", "0000000003.eml"} {
+		put(t, dir, "box/"+file, file)
+	}
+	line := entry{uid: 3, date: time.Unix(1323785716, 0)}
+	put(t, dir, "box/"+sidecarFile, sidecarMagic+"1\t7\t4\tid\n"+line.line("a.eml")+line.line("b.eml"))
+	ch, err := open(t, dir).Changes(t.Context(), "box", "")
+	if err != nil || len(ch.Messages) != 3 {
+		t.Fatalf("Changes() = %+v, %v", ch, err)
+	}
+	seen := make(map[mail.Key]bool)
+	for i, m := range ch.Messages {
+		if (m.UID == 3) != (i == 0) || seen[m.Key] {
+			t.Errorf("message %d is %+v", i, m)
+		}
+		seen[m.Key] = true
+	}
+	if got := contents(t, open(t, dir), "box"); len(got) != 3 || got["3"] != "0000000003.eml" || got["a.eml"] != "a.eml" || got["b.eml"] != "b.eml" {
+		t.Errorf("it holds %q", got)
+	}
+}

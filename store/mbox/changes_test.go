@@ -136,18 +136,22 @@ func TestTokenTellsEveryChange(t *testing.T) {
 		{"an edit in place", "ours", "scan", func() error { return edit(ours, "one", "two") }},
 		{"mail", "ours", "appended", func() error { return add("A: 2\n\nFrom two") }},
 		{"more mail", "ours", "appended", func() error { return errors.Join(add("A: 3\n"), add("A: 4\n\n")) }},
+		{"mail, and an edit in place before it", "ours", "scan", func() error { return errors.Join(edit(ours, "A: 3", "B: 3"), add("A: 4b\n")) }},
 		{"mail, and a flag before it", "ours", "scan", func() error {
 			return errors.Join(add("A: 5\n"), s.SetFlags(t.Context(), "ours", []mail.Key{"1"}, mail.Seen, ""))
 		}},
 		{"mail, and a flag of it", "ours", "appended", func() error {
-			return errors.Join(add("A: 6\n"), s.SetFlags(t.Context(), "ours", []mail.Key{"6"}, mail.Seen, ""))
+			return errors.Join(add("A: 6\n"), s.SetFlags(t.Context(), "ours", []mail.Key{"7"}, mail.Seen, ""))
 		}},
-		{"a flag", "ours", "scan", func() error { return s.SetFlags(t.Context(), "ours", []mail.Key{"6"}, "", mail.Seen) }},
+		{"a flag", "ours", "scan", func() error { return s.SetFlags(t.Context(), "ours", []mail.Key{"7"}, "", mail.Seen) }},
 		{"mail, and one expunged", "ours", "scan", func() error {
 			return errors.Join(s.Expunge(t.Context(), "ours", []mail.Key{"2"}), add("A: 7\n"), add("A: 8\n\n"+strings.Repeat("x\n", 100)))
 		}},
 		{"mail that came and went", "ours", "scan", func() error {
 			return errors.Join(add("A: 9\n"), s.Expunge(t.Context(), "ours", []mail.Key{"9"}))
+		}},
+		{"mail copied from another file of ours", "ours", "scan", func() error {
+			return grow(ours, "From 999.2@5.roost.invalid Tue Dec 13 14:15:16 2011\nx\n\n")
 		}},
 		{"mail of another program", "ours", "scan", func() error { return grow(ours, from+"A: 10\n\ny\n\n") }},
 	} {
