@@ -7,13 +7,14 @@ import (
 	"roost/snapshot"
 )
 
-// keptEntries is how many entries of the last snapshot a mailbox keeps between its list and its storing: 14 MB. Those beyond it
-// are read twice.
+// keptEntries is how many entries of the last snapshot a mailbox keeps between its list and its storing: 20 MB. A mailbox that has
+// more keeps none, and those of buckets that change are read twice: it needs the memory for its list.
 const keptEntries = 128 << 10
 
 // entryCache reads what the last snapshot knows of buckets, and keeps some of it.
 type entryCache struct {
 	prev *snapshot.Source
+	room int // entries that may be kept
 
 	mu   sync.Mutex // guards what follows
 	kept map[snapshot.Slot][]snapshot.Entry
@@ -37,7 +38,7 @@ func (c *entryCache) read(ctx context.Context, b snapshot.Bucket, only func(snap
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.n+len(entries) <= keptEntries {
+	if c.n+len(entries) <= c.room {
 		if c.kept == nil {
 			c.kept = make(map[snapshot.Slot][]snapshot.Entry)
 		}

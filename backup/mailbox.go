@@ -47,6 +47,9 @@ func (r *run) mailbox(ctx context.Context, box mail.Mailbox) error {
 	defer r.progress.mailboxDone(box.Name)
 	m := &mailbox{run: r, box: box, row: mail.Row{Mailbox: box.Name, Server: box.Count}, past: entryCache{prev: r.prev}}
 	m.old, m.moved = r.past(&box)
+	if m.old != nil && m.old.Messages <= keptEntries {
+		m.past.room = keptEntries
+	}
 	m.pending = r.pendingOf(m.old)
 	switch {
 	case box.Err != nil:

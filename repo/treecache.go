@@ -6,7 +6,7 @@ import (
 )
 
 // treeCacheSize bounds the cache of directories, in octets of their JSON; decoded they take about twice that.
-const treeCacheSize = 16 << 20
+const treeCacheSize = 8 << 20
 
 // treeCache keeps the directories used last: a walk over a snapshot meets the same parents again and again.
 // Its zero value is ready.
