@@ -17,7 +17,9 @@ type Header []byte
 const maxValue = 64 << 10
 
 // Split returns the header of a message, with the empty line that ends it, and the body behind
-// it. Without an empty line everything is header, as servers see it for BODY[HEADER].
+// it. Without an empty line everything is header, as servers see it for BODY[HEADER]. Lines end
+// with LF: in a message that has lone CRs only, as of an old Macintosh, no line is empty. HeaderOf
+// and the prints of headers keep to the same rule, for by these a message is known again.
 func Split(raw []byte) (Header, []byte) {
 	i := 0
 	for i < len(raw) {
@@ -33,18 +35,14 @@ func Split(raw []byte) (Header, []byte) {
 		}
 		i += n + 1
 	}
-	if i == 0 { // no LF at all: perhaps a message of an old Macintosh
-		if n := bytes.Index(raw, []byte("\r\r")); n >= 0 {
-			return Header(raw[:n+2]), raw[n+2:]
-		}
-	}
 	return Header(raw), nil
 }
 
 // Fields yields the fields in the order in which they stand: the name as written, and the raw
 // value behind the colon, folds and all, without the line end. Lines that are no field (a From_
-// line of an mbox, a folded line that lost its indent) are passed over. Both slices point into
-// the header.
+// line of an mbox, a folded line that lost its indent) are passed over. Where there is no LF, lone
+// CRs end the lines, so that the fields of an old Macintosh's message are read. Both slices point
+// into the header.
 func (h Header) Fields() iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		lineEnd := byte('\n')

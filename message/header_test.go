@@ -25,7 +25,7 @@ func TestHeaderFields(t *testing.T) {
 		{"folded", "A: 1\r\n\t2\r\n 3\r\nB: 4\r\n\r\n", []field{{"A", " 1\r\n\t2\r\n 3"}, {"B", " 4"}}, ""},
 		{"blank before the colon", "A : 1\n\n", []field{{"A", " 1"}}, ""},
 		{"lone CR is content", "A: 1\rB: 2\nC: 3\n\nx", []field{{"A", " 1\rB: 2"}, {"C", " 3"}}, "x"},
-		{"only CR", "A: 1\rB: 2\r\rbody\r", []field{{"A", " 1"}, {"B", " 2"}}, "body\r"},
+		{"only CR", "A: 1\rB: 2\r\rC: 3\r", []field{{"A", " 1"}, {"B", " 2"}}, ""},
 		{"NUL", "A: \x00\nB\x00: 2\n\n", []field{{"A", " \x00"}}, ""},
 		{"mbox line on top", "From a@example.com Thu Jul  4 12:00:00 2002\nA: 1\n\nx", []field{{"A", " 1"}}, "x"},
 		{"lost indent", "A: 1,\nmore\nB: 2\n\nx", []field{{"A", " 1,"}, {"B", " 2"}}, "x"},
@@ -177,11 +177,14 @@ func FuzzHeader(f *testing.F) {
 	f.Add([]byte("A: 1\r\n\tb\r\nDate: Thu, 4 Jul 2002 12:30:59 +0200\r\n\r\nbody"))
 	f.Add([]byte("From: =?utf-8?Q?=C3=A4?= =?x?B?////?=\n\n"))
 	f.Add([]byte("Subject: =?iso-2022-jp?B?GyRCRnxLXBsoQg==?=\r\rx"))
+	f.Add([]byte("From: a@example.org\rSubject: old mac\r\rHello\r"))
+	f.Add([]byte("A: 1\r\r\n\r\r\nB: 2\n\r\nx"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		head, rest := Split(raw)
 		if !bytes.Equal(append(bytes.Clone(head), rest...), raw) {
 			t.Fatalf("Split(%q) = %q, %q", raw, head, rest)
 		}
+		checkHeaderEnd(t, raw)
 		for name, value := range head.Fields() {
 			if len(name) == 0 || bytes.ContainsAny(name, ": \r\n\t") {
 				t.Errorf("field name %q", name)
@@ -208,9 +211,21 @@ func BenchmarkListing(b *testing.B) {
 	}
 }
 
+// A header ends in the same place for all who look for its end, or a message would not be known again in another store.
+func checkHeaderEnd(t *testing.T, raw []byte) {
+	t.Helper()
+	head, _ := Split(raw)
+	if got, err := io.ReadAll(HeaderOf(iotest.HalfReader(bytes.NewReader(raw)))); err != nil || !bytes.Equal(got, head) {
+		t.Errorf("HeaderOf(%q) = %q, %v, want %q as of Split", raw, got, err, head)
+	}
+	if HeaderPrintOf(raw) != HeaderPrintOf(head) {
+		t.Errorf("the header print of %q is not that of its header %q", raw, head)
+	}
+}
+
 // HeaderOf yields what Split does, however the message comes.
 func TestHeaderOf(t *testing.T) {
-	for _, raw := range []string{"", "A: 1\r\n\r\nbody", "A: 1\n\nbody\n\n", "\nbody", "\r\nbody", "A: 1\r\n", "A: 1", "A: 1\r\r\n\r\r\nB: 2\n\nx", "A: \r\n\r", "\r\r\n\nx"} {
+	for _, raw := range []string{"", "A: 1\r\n\r\nbody", "A: 1\n\nbody\n\n", "\nbody", "\r\nbody", "A: 1\r\n", "A: 1", "A: 1\r\r\n\r\r\nB: 2\n\nx", "A: \r\n\r", "\r\r\n\nx", "A: 1\rB: 2\r\rbody\r", "a\r\r\r"} {
 		want, _ := Split([]byte(raw))
 		for _, read := range []func(io.Reader) io.Reader{iotest.OneByteReader, iotest.HalfReader, iotest.DataErrReader} {
 			got, err := io.ReadAll(HeaderOf(read(strings.NewReader(raw))))

@@ -136,10 +136,7 @@ func (l *loading) load(ctx context.Context, s *Source, part mail.Part) {
 	r := &blobReader{ctx: ctx, repo: s.repo, rest: l.stored.Content}
 	switch {
 	case part == mail.Header:
-		var header []byte
-		if header, l.err = readHeader(r); l.err == nil {
-			l.body, l.size = bytes.NewReader(header), int64(len(header))
-		}
+		l.loadHeader(r)
 	case l.stored.Size > readWhole:
 		l.body, l.size = r, l.stored.Size
 	default:
@@ -199,13 +196,16 @@ func (r *blobReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// maxHeader bounds a header, in octets. What has no body within it is no header.
-const maxHeader = 64 << 20
-
-func readHeader(r io.Reader) ([]byte, error) {
-	header, err := io.ReadAll(io.LimitReader(message.HeaderOf(r), maxHeader+1))
-	if err == nil && len(header) > maxHeader {
-		err = fmt.Errorf("header is longer than %d octets", maxHeader)
+// loadHeader reads a header ahead. One that is longer than readWhole is read on
+// while it is consumed.
+func (l *loading) loadHeader(r *blobReader) {
+	header := message.HeaderOf(r)
+	var ahead []byte
+	if ahead, l.err = io.ReadAll(io.LimitReader(header, readWhole)); l.err != nil {
+		return
 	}
-	return header, err
+	l.body, l.size = bytes.NewReader(ahead), int64(len(ahead))
+	if len(ahead) == readWhole {
+		l.body, l.size = io.MultiReader(l.body, header), -1
+	}
 }

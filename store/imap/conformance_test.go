@@ -127,11 +127,11 @@ func cyrusStores(raw []byte) []byte {
 	return raw
 }
 
-// cyrusRefuses reports whether Cyrus does not take a message: its first line must be a field, or empty.
+// cyrusRefuses reports whether Cyrus does not take a message: its first line must be a field, or empty, and have an end.
 func cyrusRefuses(raw []byte) bool {
-	first, _, _ := bytes.Cut(raw, []byte("\n"))
+	first, _, ended := bytes.Cut(raw, []byte("\n"))
 	isField := bytes.Contains(first, []byte(":")) || bytes.HasPrefix(first, []byte("From ")) || len(bytes.TrimSpace(first)) == 0
-	return holdsNUL(raw) || len(raw) == 0 || !isField
+	return holdsNUL(raw) || len(raw) == 0 || !isField || !ended
 }
 
 // cyrusRefusesName reports whether Cyrus refuses a name.

@@ -1,12 +1,10 @@
 package maildir
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -59,11 +57,11 @@ func (s *Store) yieldBody(yield func(mail.Fetched, error) bool, name mail.Name, 
 	if c, ok := body.(*expanded); ok {
 		defer c.Close()
 	}
-	if err == nil && part == mail.Header {
-		body, size, err = header(body)
-	}
 	if err != nil {
 		return yield(mail.Fetched{Key: key}, s.failKey("fetch", name, key, err))
+	}
+	if part == mail.Header {
+		body, size = message.HeaderOf(body), -1
 	}
 	return yield(mail.Fetched{Key: key, Body: body, Size: size}, nil)
 }
@@ -135,25 +133,4 @@ func (f *finder) close() {
 			r.Close()
 		}
 	}
-}
-
-// maxHeader is how much of a message is looked through for the end of its header.
-const maxHeader = 16 << 20
-
-// header reads no more of a message than its header needs.
-func header(r io.Reader) (io.Reader, int64, error) {
-	var raw []byte
-	piece := make([]byte, 16<<10)
-	for len(raw) < maxHeader {
-		n, err := io.ReadFull(r, piece)
-		raw = append(raw, piece[:n]...)
-		h, rest := message.Split(raw)
-		if len(rest) > 0 || err != nil {
-			if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-				return nil, 0, err
-			}
-			return bytes.NewReader(h), int64(len(h)), nil
-		}
-	}
-	return bytes.NewReader(raw), int64(len(raw)), nil
 }

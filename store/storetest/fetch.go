@@ -123,6 +123,8 @@ func fetchHeader(c *trial) {
 		[]byte("Subject: folded\r\n and on\r\n\r\nbody\r\n\r\nmore\r\n"),
 		append([]byte("X-Long: "), append(bytes.Repeat([]byte("x"), 100_000), "\r\n\r\nbody\r\n"...)...),
 		[]byte("Subject: only a header\r\n\r\n"),
+		[]byte("Subject: lone CRs\rTo: b\r\rare no line ends\r\n\r\nbody\r\n"),
+		[]byte("Subject: nothing\rbut CRs\r\rat all"),
 	} {
 		if c.Refuses != nil && c.Refuses(raw) {
 			continue

@@ -47,6 +47,8 @@ func fixtures() []fixture {
 		one("mixed line ends", lf(head)+"\r\none\r\ntwo\nthree\r\n"),
 		one("lone CR", head+"\r\none\rtwo\r\r\nthree\r\n"),
 		one("a CR at the end", head+"\r\none\r"),
+		one("lone CRs in the header", "Subject: x\rTo: b\r\rare no line ends\r\n\r\none\r\n"),
+		one("nothing but lone CRs", "Subject: x\rTo: b\r\rone"),
 		one("NUL", head+"\r\none\x00two\x00\r\n"),
 		one("no final line end", head+"\r\none"),
 		one("only a header", head+"\r\n"),
