@@ -339,6 +339,39 @@ func testMovesAndRenamesAreNotFetched(t *testing.T) {
 	}
 }
 
+// A GUID is no proof where the size differs: names of files make GUIDs, and people
+// copy files.
+func TestAGUIDThatLiesIsFoundOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, memory.Options{})
+		fill(t, w.store, mail.Inbox, 4)
+		w.backup(lying{w.store}, Options{})
+		if err := w.store.Create(t.Context(), "Foo"); err != nil {
+			t.Fatal(err)
+		}
+		for _, body := range []string{"Subject: other\r\n\r\nmail", "Subject: one more\r\n\r\nmail"} {
+			if _, err := w.store.Append(t.Context(), "Foo", mail.Message{Size: int64(len(body))}, strings.NewReader(body)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		report := w.backup(lying{w.store}, Options{})
+		if d := cmp.Diff(contents(t, lying{w.store}), contents(t, w.open(report.Snapshot))); d != "" {
+			t.Errorf("-store +snapshot:\n%s", d)
+		}
+	})
+}
+
+// lying gives the same GUIDs in each mailbox.
+type lying struct{ *memory.Store }
+
+func (l lying) Changes(ctx context.Context, name mail.Name, since mail.Token) (mail.Changes, error) {
+	ch, err := l.Store.Changes(ctx, name, since)
+	for i := range ch.Messages {
+		ch.Messages[i].GUID = "name-" + string(ch.Messages[i].Key)
+	}
+	return ch, err
+}
+
 // counting counts what is asked of a source, and can refuse.
 type counting struct {
 	mail.Source

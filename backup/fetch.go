@@ -108,7 +108,7 @@ func (m *mailbox) recognise(ctx context.Context, it *item, left *rescue) error {
 	}
 	if !ok {
 		var err error
-		if known, ok, err = m.run.known.find(ctx, it.m.GUID); err != nil || !ok {
+		if known, ok, err = m.run.known.find(ctx, it.m.GUID); err != nil || !ok || !m.agrees(it.m, &known) {
 			return err
 		}
 	}
@@ -116,6 +116,15 @@ func (m *mailbox) recognise(ctx context.Context, it *item, left *rescue) error {
 	it.known = true
 	m.run.progress.message(0, false)
 	return nil
+}
+
+// agrees reports whether nothing that the source says of a message speaks against
+// what is stored under its GUID. Names of files make GUIDs, and people copy files.
+func (m *mailbox) agrees(now *mail.Message, known *snapshot.Stored) bool {
+	if now.Size >= 0 && now.Size != known.Size {
+		return false
+	}
+	return !m.changes.FileDates || now.InternalDate.Unix() == known.Date.Unix()
 }
 
 // selectByHeader leaves out messages by the date in their header, if a rule

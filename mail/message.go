@@ -13,7 +13,7 @@ type Message struct {
 	Key          Key
 	UID          uint32    // 0: the store has none
 	ModSeq       uint64    // mod-sequence (RFC 7162); 0: unknown
-	GUID         string    // equal GUIDs in one store = equal bytes; "" unknown
+	GUID         string    // equal GUIDs in one store = equal bytes, where sizes and FileDates do not gainsay it; "" unknown
 	Flags        Flags     // all flags and keywords
 	InternalDate time.Time // when the store received it, whole seconds; zero: unknown
 	Size         int64     // octets that Fetch yields, as the store says; -1: unknown. Never relied on

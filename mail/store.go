@@ -44,6 +44,10 @@ type Changes struct {
 	Vanished UIDSet    // not Full: gone since (may name UIDs never seen)
 	Present  *UIDSet   // not Full: if set, all UIDs there are now; others are gone
 
+	// FileDates: InternalDate is when the file of the message was last written.
+	// Another date than before means that its bytes may be others, too.
+	FileDates bool
+
 	// Failed are messages that are listed but of which nothing more is
 	// known (each an *Error with its key). They are not in Messages.
 	Failed []*Error

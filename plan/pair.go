@@ -85,6 +85,17 @@ func (p *pairing) identify() Ask {
 	return Ask{}
 }
 
+// storeID is the identity of a message within its store.
+type storeID struct {
+	guid string
+	size int64
+}
+
+func storeIdentity(s *Side, i int32) (storeID, bool) {
+	m := &s.Messages[i]
+	return storeID{m.GUID, m.Size}, m.GUID != ""
+}
+
 // print is the identity of equal messages, in whatever store.
 func (p *pairing) print(s *Side, i int32) (Print, bool) {
 	k := s.known(i)
@@ -126,10 +137,8 @@ func (p *pairing) among(fits func(*mail.Message) bool, dated bool, identity func
 		return Ask{}
 	}
 	if p.rules.SameStore {
-		matchAll(p, as, bs, dated, func(s *Side, i int32) (string, bool) {
-			guid := s.Messages[i].GUID
-			return guid, guid != ""
-		})
+		// Where a date or size differs, the bytes are asked.
+		matchAll(p, as, bs, true, storeIdentity)
 		as, bs = p.free(fits)
 	}
 	if ask := askPrints(p.a, p.b, as, bs); !ask.Empty() {

@@ -170,6 +170,12 @@ func parseSide(t *testing.T, lines []string) (Side, []truth) {
 					t.Fatal(err)
 				}
 				m.InternalDate = time.Unix(int64(n), 0)
+			case "size":
+				n, err := strconv.ParseInt(value, 10, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				m.Size = n
 			case "head":
 				about.head = value
 			case "body":

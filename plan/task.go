@@ -149,7 +149,7 @@ func (p *pairing) leftovers() ([]int32, Ask) {
 		return nil, Ask{}
 	}
 	var paired []int32
-	guids := make(map[string]bool)
+	guids := make(map[storeID]bool)
 	for i, mate := range p.mate {
 		if mate < 0 {
 			continue
@@ -157,7 +157,9 @@ func (p *pairing) leftovers() ([]int32, Ask) {
 		a, b := &p.a.Messages[i], &p.b.Messages[mate]
 		if !b.Flags.Has(Replaced) && a.InternalDate.Equal(b.InternalDate) {
 			paired = append(paired, int32(i))
-			guids[p.a.Messages[i].GUID] = p.rules.SameStore
+			if id, ok := storeIdentity(p.a, int32(i)); ok {
+				guids[id] = p.rules.SameStore
+			}
 		}
 	}
 	if ask := askPrints(p.a, p.b, paired, marked); !ask.Empty() {
@@ -169,7 +171,8 @@ func (p *pairing) leftovers() ([]int32, Ask) {
 		prints[k.Print], prints[k.AlteredPrint] = true, true
 	}
 	return slices.DeleteFunc(marked, func(i int32) bool {
-		guid, print := p.b.Messages[i].GUID, p.b.known(i).Print
-		return !(guid != "" && guids[guid]) && !(print != Print{} && prints[print])
+		id, ok := storeIdentity(p.b, i)
+		print := p.b.known(i).Print
+		return !(ok && guids[id]) && !(print != Print{} && prints[print])
 	}), Ask{}
 }

@@ -33,7 +33,7 @@ func (s *Store) Changes(ctx context.Context, name mail.Name, since mail.Token) (
 	if err != nil {
 		return mail.Changes{}, s.fail("list", name, err)
 	}
-	c := mail.Changes{Token: began.token(), Count: -1, Method: "scan"}
+	c := mail.Changes{Token: began.token(), Count: -1, Method: "scan", FileDates: true}
 	if since != "" && since == c.Token {
 		c.UIDValidity, c.UIDNext, c.Method = n.uidValidity, n.next(), "unchanged"
 		return c, nil
@@ -186,7 +186,7 @@ func (st *statter) file(i int) {
 	l, f := st.listing, st.listing.files[i]
 	m := &st.messages[i]
 	m.Key = l.key(f)
-	if !f.twin { // the GUID of one is the other's
+	if !f.twin && isUnique(string(m.Key)) { // the GUID of a twin is the other's
 		m.GUID = string(m.Key)
 	}
 	m.Size = -1

@@ -6,8 +6,10 @@
 //
 //   - Reading never writes: no lock, no rename from new to cur, no number given.
 //   - A message's key is its file name up to the ":" (its base name), which
-//     flag changes and UIDs given later leave alone. Its GUID is the same, as
-//     for Dovecot, or what dovecot-uidlist says after G.
+//     flag changes and UIDs given later leave alone. Its GUID is what dovecot-uidlist
+//     says after G, else the key, as for Dovecot, but only of a name that is made by
+//     the rules of Maildir: a file "1" in another mailbox is another message. What a
+//     program rewrites under its name has another date or size (mail.Changes.FileDates).
 //   - UIDs are those of dovecot-uidlist, courierimapuiddb or mbsync. A file that
 //     no record names has UID 0 until Dovecot has given it one. Without such a
 //     list there are no UIDs, and none are made, unless Number asks for it.

@@ -12,7 +12,8 @@ import (
 //
 //	1323785716.M20046P12Q3.host,S=1204,W=1230:2,FSab
 //
-// BASE is unique for ever; it ends with ",KEY=VALUE" fields: S is the size, W
+// BASE is unique for ever, if the program that chose it keeps the rules: a time, something
+// of the process, and the host. It ends with ",KEY=VALUE" fields: S is the size, W
 // the size with CRLF line ends, U mbsync's UID. FLAGS are letters in ASCII order:
 // D draft, F flagged, P passed, R replied, S seen, T trashed, and a to z for
 // keywords 0 to 25 of dovecot-keywords. What follows a further "," is kept.
@@ -29,6 +30,21 @@ func baseLen(name string) int {
 		}
 	}
 	return len(name)
+}
+
+// isUnique reports whether a base name looks as the rules of Maildir want it:
+// TIME.PROCESS.HOST, or TIME_... of offlineimap. Who calls files "1" or "mail.txt" may
+// call another one so.
+func isUnique(base string) bool {
+	digits := 0
+	for digits < len(base) && base[digits] >= '0' && base[digits] <= '9' {
+		digits++
+	}
+	if digits < 9 || digits == len(base) || base[digits] != '.' && base[digits] != '_' { // 9: until 2001
+		return false
+	}
+	process, host, ok := strings.Cut(base[digits+1:], ".")
+	return ok && process != "" && host != ""
 }
 
 // splitInfo divides a file name into what stands before its flags, the flags,

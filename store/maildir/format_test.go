@@ -347,3 +347,26 @@ func TestUpgradeUIDList(t *testing.T) {
 		t.Errorf("the list is %+v with UIDs %d, %v; want version 3, UIDVALIDITY 77, UIDs 3, 5", n, uids, err)
 	}
 }
+
+// A base name is an identity only if it was made to be one.
+func TestUniqueNames(t *testing.T) {
+	for base, want := range map[string]bool{
+		"1323785716.M20046P12Q3.host,S=1204,W=1230": true,  // Dovecot
+		"1323785716.12345_0.mail.example.com":       true,  // mbsync
+		"1323785716_0.1234.host,U=3":                true,  // offlineimap
+		"1323785716.R1234.host":                     true,  // mutt
+		"999999999.123.host":                        true,  // qmail, 2001
+		"1":                                         false, // by hand
+		"mail.txt":                                  false,
+		"20260101.report.eml":                       false, // a date
+		"1323785716":                                false,
+		"1323785716.eml":                            false,
+		"1323785716..host":                          false,
+		"1323785716.M20046P12Q3.":                   false,
+		"":                                          false,
+	} {
+		if got := isUnique(base); got != want {
+			t.Errorf("isUnique(%q) = %v, want %v", base, got, want)
+		}
+	}
+}
