@@ -129,20 +129,13 @@ func (s Selection) String() string {
 
 // Mailboxes splits all mailboxes of a store into those that are meant and those
 // that are not, both in the order of all. It wants the whole list because a
-// mailbox below one with a role is known by its ancestor only. A mask that
-// cannot be read, which Clean would have refused, matches nothing.
+// mailbox below one with a role is known by its ancestor only. An ancestor that
+// the store does not list, as "Work" in a Maildir++ that has only ".Work.a", is
+// meant by its name all the same. A mask that cannot be read, which Clean would
+// have refused, matches nothing.
 func (s Selection) Mailboxes(all []mail.Mailbox) (meant, left []mail.Mailbox) {
-	folders, exclude := parseMasks(s.Folders), parseMasks(s.Exclude)
-	wanted := make(map[mail.Name]bool, len(all))
-	unwanted := make(map[mail.Name]bool)
-	for _, box := range all {
-		if matchAny(folders, box) {
-			wanted[box.Name] = true
-		}
-		if matchAny(exclude, box) {
-			unwanted[box.Name] = true
-		}
-	}
+	whole := withAncestors(all)
+	wanted, unwanted := matched(parseMasks(s.Folders), whole), matched(parseMasks(s.Exclude), whole)
 	for _, box := range all {
 		in := len(s.Folders) == 0 || s.reaches(wanted, box.Name)
 		if in && !s.reaches(unwanted, box.Name) {
@@ -152,6 +145,48 @@ func (s Selection) Mailboxes(all []mail.Mailbox) (meant, left []mail.Mailbox) {
 		}
 	}
 	return meant, left
+}
+
+// Unmatched are the masks and roles of Folders that mean none of all the
+// mailboxes of a store. Most likely they are mistakes.
+func (s Selection) Unmatched(all []mail.Mailbox) []string {
+	var unmatched []string
+	whole := withAncestors(all)
+	for _, m := range parseMasks(s.Folders) {
+		one := Selection{NoChildren: s.NoChildren}
+		set := matched([]Mask{m}, whole)
+		if !slices.ContainsFunc(all, func(box mail.Mailbox) bool { return one.reaches(set, box.Name) }) {
+			unmatched = append(unmatched, m.String())
+		}
+	}
+	return unmatched
+}
+
+// withAncestors is all with the ancestors that are not listed, by name only.
+func withAncestors(all []mail.Mailbox) []mail.Mailbox {
+	listed := make(map[mail.Name]bool, len(all))
+	for _, box := range all {
+		listed[box.Name] = true
+	}
+	whole := slices.Clone(all)
+	for _, box := range all {
+		for name := box.Name.Parent(); name != "" && !listed[name]; name = name.Parent() {
+			listed[name] = true
+			whole = append(whole, mail.Mailbox{Name: name})
+		}
+	}
+	return whole
+}
+
+// matched are the names of the mailboxes that one of masks matches.
+func matched(masks []Mask, all []mail.Mailbox) map[mail.Name]bool {
+	set := make(map[mail.Name]bool)
+	for _, box := range all {
+		if matchAny(masks, box) {
+			set[box.Name] = true
+		}
+	}
+	return set
 }
 
 // reaches reports whether name, or unless NoChildren an ancestor of it, is in set.

@@ -37,6 +37,9 @@ func TestMailboxes(t *testing.T) {
 		{"name like a role", Selection{Folders: []string{`\\Junk`}}, []mail.Name{`\Junk`}},
 		{"escaped star", Selection{Folders: []string{`a\*b`}}, []mail.Name{"a*b"}},
 		{"other scripts", Selection{Folders: []string{"*Отчё?"}}, []mail.Name{"Папка/Отчёт"}},
+		{"an ancestor that is not listed", Selection{Folders: []string{"Папка"}}, []mail.Name{"Папка/Отчёт"}},
+		{"an ancestor that is not listed, alone", Selection{Folders: []string{"Папка"}, NoChildren: true}, nil},
+		{"without an ancestor that is not listed", Selection{Folders: []string{"Archives", "*Отчё?"}, Exclude: []string{"Папк?"}}, []mail.Name{"Archives"}},
 		{"exclude wins", Selection{Folders: []string{"Archive", "INBOX"}, Exclude: []string{"*/2026"}}, []mail.Name{"INBOX", "INBOX/Work", "Archive"}},
 		{"exclude all", Selection{Exclude: []string{"*"}}, nil},
 	}
@@ -54,6 +57,21 @@ func TestMailboxes(t *testing.T) {
 				t.Errorf("%d meant and %d left of %d mailboxes", len(meant), len(left), len(boxes()))
 			}
 		})
+	}
+}
+
+// A mask that means nothing is told from one of which all is excluded.
+func TestUnmatched(t *testing.T) {
+	sel := Selection{Folders: []string{"Archive", "archive", "INBOX", "Work", `\Sent`, `\Junk`, "Папка", "Arch*2027"}, Exclude: []string{"Archive", "Nothing"}}
+	if diff := cmp.Diff([]string{"archive", "Work", `\Sent`, "Arch*2027"}, sel.Unmatched(boxes())); diff != "" {
+		t.Errorf("%v.Unmatched (-want +got):\n%s", sel, diff)
+	}
+	sel.NoChildren = true
+	if diff := cmp.Diff([]string{"archive", "Work", `\Sent`, "Папка", "Arch*2027"}, sel.Unmatched(boxes())); diff != "" {
+		t.Errorf("%v.Unmatched (-want +got):\n%s", sel, diff)
+	}
+	if got := (Selection{}).Unmatched(nil); got != nil {
+		t.Errorf("Unmatched of everything = %q, want none", got)
 	}
 }
 
