@@ -36,7 +36,7 @@ func (m *mailbox) batch(ctx context.Context, works []*work) error {
 		w.items = make([]item, len(w.fresh))
 		for i, l := range w.fresh {
 			it := &w.items[i]
-			it.listed = l
+			it.listed, it.again = l, w.has(l.slot)
 			if err := m.recognise(ctx, it, w.rescued); err != nil {
 				return err
 			}

@@ -17,8 +17,9 @@ type listed struct {
 type folded struct {
 	keep     []snapshot.Entry // messages that stay, with the flags they have now; ascending
 	fresh    []listed         // messages whose bytes the snapshot lacks; ascending
+	former   []snapshot.Entry // what the snapshot holds of some of fresh, otherwise than it should; it stays until they are stored; ascending
 	vanished []snapshot.Slot  // messages that are gone from the source; ascending
-	changed  int              // of keep: how many have other flags than before
+	changed  int              // of keep and former: how many have other flags than before
 	touched  []snapshot.Slot  // ranges whose .flags must be written anew; ascending
 	renamed  []snapshot.Slot  // ranges whose .ids must be written anew; ascending
 }
@@ -28,11 +29,23 @@ func (f *folded) changes() bool {
 	return len(f.fresh) > 0 || len(f.vanished) > 0 || len(f.touched) > 0 || len(f.renamed) > 0
 }
 
+// has reports whether the snapshot holds a message of fresh already, in some way.
+func (f *folded) has(slot snapshot.Slot) bool {
+	_, ok := slices.BinarySearchFunc(f.former, slot, func(e snapshot.Entry, s snapshot.Slot) int { return compare(e.Slot, s) })
+	return ok
+}
+
+// telling is how the source's word on some ranges is to be read.
+type telling struct {
+	full  bool                                              // what is not listed has vanished
+	gone  func(snapshot.Slot) bool                          // not full: whether a message that is not listed has vanished
+	again func(old *snapshot.Entry, now *mail.Message) bool // whether the bytes of a message that both have are wanted again
+}
+
 // fold puts what the source says of some ranges (now) beside what the last
-// snapshot has of them (old), both ascending by slot. With full, what now does
-// not name has vanished; else only what gone says. A message that has the slot
-// of an old one and another GUID is another message.
-func fold(old []snapshot.Entry, now []listed, full bool, gone func(snapshot.Slot) bool) folded {
+// snapshot has of them (old), both ascending by slot. A message that has the
+// slot of an old one and another GUID is another message.
+func fold(old []snapshot.Entry, now []listed, t telling) folded {
 	var f folded
 	if len(old) == 0 {
 		f.fresh = now // not copied: a first list may be long
@@ -43,7 +56,7 @@ func fold(old []snapshot.Entry, now []listed, full bool, gone func(snapshot.Slot
 	for i < len(old) || j < len(now) {
 		switch {
 		case j == len(now) || i < len(old) && old[i].Slot < now[j].slot:
-			if full || gone(old[i].Slot) {
+			if t.full || t.gone(old[i].Slot) {
 				f.vanish(old[i].Slot)
 			} else {
 				f.keep = append(f.keep, old[i])
@@ -53,7 +66,7 @@ func fold(old []snapshot.Entry, now []listed, full bool, gone func(snapshot.Slot
 			f.fresh = append(f.fresh, now[j])
 			j++
 		default:
-			f.meet(&old[i], now[j])
+			f.meet(&old[i], now[j], &t)
 			i++
 			j++
 		}
@@ -62,7 +75,7 @@ func fold(old []snapshot.Entry, now []listed, full bool, gone func(snapshot.Slot
 }
 
 // meet folds a message that both sides have.
-func (f *folded) meet(old *snapshot.Entry, now listed) {
+func (f *folded) meet(old *snapshot.Entry, now listed, t *telling) {
 	if old.GUID != "" && now.m.GUID != "" && old.GUID != now.m.GUID {
 		f.vanish(old.Slot)
 		f.fresh = append(f.fresh, now)
@@ -83,6 +96,10 @@ func (f *folded) meet(old *snapshot.Entry, now listed) {
 		}
 		e.Extra = &changed
 		f.renamed = appendRange(f.renamed, e.Slot)
+	}
+	if t.again(old, now.m) {
+		f.fresh, f.former = append(f.fresh, now), append(f.former, e)
+		return
 	}
 	f.keep = append(f.keep, e)
 }

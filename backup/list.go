@@ -94,7 +94,7 @@ func (m *mailbox) fold(ctx context.Context) error {
 		return err
 	}
 	var held, fresh, vanished int64
-	m.base = 0
+	m.base, m.stale = 0, 0
 	if !m.voided && !m.thorough {
 		held, m.base = m.old.Messages, m.old.Bytes
 	}
@@ -114,6 +114,7 @@ func (m *mailbox) fold(ctx context.Context) error {
 			return err
 		}
 		fresh += int64(len(f.fresh))
+		held -= int64(len(f.former))
 		vanished += int64(len(f.vanished))
 		m.row.Changed += int64(f.changed)
 		if f.changes() || w.damaged != nil {
@@ -276,7 +277,21 @@ func (m *mailbox) foldBucket(ctx context.Context, old snapshot.Bucket, now []lis
 	if err != nil {
 		return folded{}, damaged(ctx, err)
 	}
-	return fold(entries, now, m.changes.Full, func(s snapshot.Slot) bool { return m.isGone(s.UID(m.changes.UIDValidity)) }), nil
+	return fold(entries, now, telling{
+		full:  m.changes.Full,
+		gone:  func(s snapshot.Slot) bool { return m.isGone(s.UID(m.changes.UIDValidity)) },
+		again: m.wantedAgain,
+	}), nil
+}
+
+// wantedAgain reports whether the bytes of a message that the snapshot holds must
+// be read again: those that earlier runs failed to read again, and placeholders
+// once the rule that made them is gone.
+func (m *mailbox) wantedAgain(old *snapshot.Entry, now *mail.Message) bool {
+	if m.pending[now.Key] != nil {
+		return true
+	}
+	return old.Extra != nil && old.Extra.Altered != "" && !m.run.o.Selection.SkipAttachments
 }
 
 // touchedRanges says which ranges of a bucket a delta can concern; nil if none.

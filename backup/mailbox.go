@@ -32,11 +32,12 @@ type mailbox struct {
 	wrong    error // what of old is damaged, if thorough found something
 
 	row      mail.Row
+	stale    int64 // messages that the snapshot holds as they were, and that count as failed
 	problems []snapshot.Problem
 	base     int64 // octets that the buckets of old hold
 	bytes    int64 // octets that the mailbox holds in the snapshot
 
-	mu     sync.Mutex // guards row, problems and bytes, and what follows, while batches run
+	mu     sync.Mutex // guards row, stale, problems and bytes, and what follows, while batches run
 	unread int        // messages that were listed, and then nobody answered for: the state must not advance
 	why    error      // the last reason
 }

@@ -43,6 +43,10 @@ func (m *mailbox) settle() {
 
 // count enters a message into the books.
 func (m *mailbox) count(it *item) {
+	if it.again && (it.state == excluded || it.state == vanished) {
+		m.row.Held++ // a rule deletes nothing; and if it is gone, the next list says so
+		return
+	}
 	switch it.state {
 	case stored:
 		m.row.Held++
@@ -61,6 +65,9 @@ func (m *mailbox) count(it *item) {
 		m.row.Gone++
 	default:
 		m.row.Failed++
+		if it.again {
+			m.stale++
+		}
 		if it.err != nil {
 			m.problem(snapshot.ProblemOf(m.box.Name, it.m, it.err.Error(), time.Time{}, 0))
 		}
@@ -81,7 +88,7 @@ func (m *mailbox) done(buckets []snapshot.Bucket, ch mail.Changes) {
 	line := snapshot.Box{
 		Name: m.box.Name, Raw: rawOf(&m.box), ID: m.box.ID, Role: m.box.Role, Subscribed: m.box.Subscribed, NoSelect: m.box.NoSelect,
 		UIDValidity: ch.UIDValidity, UIDNext: ch.UIDNext, HighestModSeq: ch.HighestModSeq, Token: ch.Token,
-		Messages: m.row.Held, Bytes: m.bytes, Selection: m.run.selection, Full: m.lastFull(ch.Full),
+		Messages: m.row.Held + m.stale, Bytes: m.bytes, Selection: m.run.selection, Full: m.lastFull(ch.Full),
 	}
 	if m.next > 1 && m.next != snapshot.FirstLoose {
 		line.Next = m.next
@@ -112,9 +119,13 @@ func (m *mailbox) pretend(ctx context.Context) error {
 			return err
 		}
 		for _, l := range w.fresh {
-			if _, out := m.run.o.Selection.Message(l.m, time.Time{}); out && !m.run.o.Selection.NeedsHeader() {
+			_, out := m.run.o.Selection.Message(l.m, time.Time{})
+			switch out = out && !m.run.o.Selection.NeedsHeader(); {
+			case out && w.has(l.slot):
+				m.row.Held++
+			case out:
 				m.row.Excluded++
-			} else {
+			default:
 				m.row.New++
 				m.row.Held++
 			}

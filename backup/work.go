@@ -27,6 +27,7 @@ type work struct {
 // item is a new message on its way into the repository.
 type item struct {
 	listed
+	again   bool // the snapshot holds it already, otherwise than it should
 	state   state
 	err     error  // why it failed; nil if the whole mailbox did
 	known   bool   // recognised by its GUID, not fetched
@@ -63,16 +64,18 @@ func (w *work) edit() snapshot.Edit {
 		e.IDs = append(e.IDs, it.slot.Range())
 	}
 	e.Remove = slices.DeleteFunc(slices.Clone(e.Remove), func(s snapshot.Slot) bool { return put[s] })
+	for i := range w.former {
+		if !put[w.former[i].Slot] {
+			entries = append(entries, w.former[i])
+		}
+	}
 	e.Entries = merge(w.keep, entries)
 	e.Ranges, e.IDs = sortedOnce(e.Ranges), sortedOnce(e.IDs)
 	return e
 }
 
-// merge joins two ascending lists that share no slot.
+// merge joins two lists that share no slot to an ascending one.
 func merge(a, b []snapshot.Entry) []snapshot.Entry {
-	if len(a) == 0 {
-		return b
-	}
 	all := slices.Grow(slices.Clone(a), len(b))
 	all = append(all, b...)
 	slices.SortFunc(all, func(x, y snapshot.Entry) int { return compare(x.Slot, y.Slot) })
