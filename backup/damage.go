@@ -198,7 +198,7 @@ func (r *rescue) find(l listed) (snapshot.Stored, bool) {
 	}
 	e, ok := r.entries[l.slot]
 	ok = ok && e.Key == l.m.Key && (e.GUID == "" || l.m.GUID == "" || e.GUID == l.m.GUID) && (e.Extra == nil || e.Extra.Altered == "")
-	return stored, ok
+	return stored, ok && !differs(&e, &stored, l.m)
 }
 
 // cannotKeep hands in a mailbox that was not read now, and of which the last

@@ -118,15 +118,6 @@ func (m *mailbox) recognise(ctx context.Context, it *item, left *rescue) error {
 	return nil
 }
 
-// agrees reports whether nothing that the source says of a message speaks against
-// what is stored under its GUID. Names of files make GUIDs, and people copy files.
-func (m *mailbox) agrees(now *mail.Message, known *snapshot.Stored) bool {
-	if now.Size >= 0 && now.Size != known.Size {
-		return false
-	}
-	return !m.changes.FileDates || now.InternalDate.Unix() == known.Date.Unix()
-}
-
 // selectByHeader leaves out messages by the date in their header, if a rule
 // wants that.
 func (m *mailbox) selectByHeader(ctx context.Context, wanted []*item) ([]*item, error) {

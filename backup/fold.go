@@ -92,7 +92,7 @@ func (f *folded) meet(old *snapshot.Entry, now listed, t *telling) {
 	if x := now.m.Extra; x != nil && (e.Extra == nil || e.Extra.ThreadID != x.ThreadID || !slices.Equal(e.Extra.Labels, x.Labels)) {
 		changed := snapshot.Extra{Extra: *x}
 		if e.Extra != nil {
-			changed.Altered = e.Extra.Altered
+			changed.Altered, changed.ListedSize = e.Extra.Altered, e.Extra.ListedSize
 		}
 		e.Extra = &changed
 		f.renamed = appendRange(f.renamed, e.Slot)
@@ -118,14 +118,19 @@ func appendRange(ranges []snapshot.Slot, s snapshot.Slot) []snapshot.Slot {
 	return append(ranges, r)
 }
 
-// entryOf is what the snapshot will know of m.
-func entryOf(l listed, altered string) snapshot.Entry {
+// entryOf is what the snapshot will know of a message that is stored with so many octets.
+func entryOf(l listed, altered string, size int64) snapshot.Entry {
 	e := snapshot.Entry{Slot: l.slot, ModSeq: l.m.ModSeq, Flags: l.m.Flags, Key: l.m.Key, GUID: l.m.GUID}
-	if l.m.Extra != nil || altered != "" {
-		e.Extra = &snapshot.Extra{Altered: altered}
-		if l.m.Extra != nil {
-			e.Extra.Extra = *l.m.Extra
-		}
+	otherSize := l.m.Size >= 0 && l.m.Size != size
+	if l.m.Extra == nil && altered == "" && !otherSize {
+		return e
+	}
+	e.Extra = &snapshot.Extra{Altered: altered}
+	if l.m.Extra != nil {
+		e.Extra.Extra = *l.m.Extra
+	}
+	if otherSize {
+		e.Extra.ListedSize = &l.m.Size
 	}
 	return e
 }

@@ -277,21 +277,13 @@ func (m *mailbox) foldBucket(ctx context.Context, old snapshot.Bucket, now []lis
 	if err != nil {
 		return folded{}, damaged(ctx, err)
 	}
-	return fold(entries, now, telling{
+	stored := m.shelf(ctx, old)
+	f := fold(entries, now, telling{
 		full:  m.changes.Full,
 		gone:  func(s snapshot.Slot) bool { return m.isGone(s.UID(m.changes.UIDValidity)) },
-		again: m.wantedAgain,
-	}), nil
-}
-
-// wantedAgain reports whether the bytes of a message that the snapshot holds must
-// be read again: those that earlier runs failed to read again, and placeholders
-// once the rule that made them is gone.
-func (m *mailbox) wantedAgain(old *snapshot.Entry, now *mail.Message) bool {
-	if m.pending[now.Key] != nil {
-		return true
-	}
-	return old.Extra != nil && old.Extra.Altered != "" && !m.run.o.Selection.SkipAttachments
+		again: func(old *snapshot.Entry, now *mail.Message) bool { return m.wantedAgain(old, now, stored) },
+	})
+	return f, damaged(ctx, stored.err)
 }
 
 // touchedRanges says which ranges of a bucket a delta can concern; nil if none.

@@ -58,7 +58,7 @@ func (w *work) edit() snapshot.Edit {
 		}
 		e.Put = append(e.Put, it.stored)
 		put[it.slot] = true
-		entry := entryOf(it.listed, it.altered)
+		entry := entryOf(it.listed, it.altered, it.stored.Size)
 		entries = append(entries, entry)
 		e.Ranges = append(e.Ranges, it.slot.Range())
 		e.IDs = append(e.IDs, it.slot.Range())

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"roost/mail"
@@ -204,19 +207,21 @@ func (s *Source) StoredLeft(ctx context.Context, b Bucket) ([]Stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	var stored []Stored
-	var errs []error
-	for i := range t.Nodes {
-		first, err := parseGroup(t.Nodes[i].Name, ShardSize)
-		var sh Shard
-		if err == nil {
-			sh, err = s.Shard(ctx, b, first)
-		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		for _, m := range sh.stored {
+	shards := make([][]Stored, len(t.Nodes))
+	errs := make([]error, len(t.Nodes))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(t.Nodes)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(t.Nodes); i = int(next.Add(1)) - 1 {
+				shards[i], errs[i] = s.shardOf(ctx, &t.Nodes[i])
+			}
+		})
+	}
+	wg.Wait()
+	stored := make([]Stored, 0, len(t.Nodes)*ShardSize)
+	for _, shard := range shards {
+		for _, m := range shard {
 			if id, ok := s.untrusted(&m); ok {
 				errs = append(errs, fmt.Errorf("message %s: data blob %v cannot be read", m.Slot, id))
 				continue
@@ -225,6 +230,19 @@ func (s *Source) StoredLeft(ctx context.Context, b Bucket) ([]Stored, error) {
 		}
 	}
 	return stored, errors.Join(errs...)
+}
+
+// shardOf reads the messages of the shard that a node of a bucket stands for.
+func (s *Source) shardOf(ctx context.Context, n *repo.Node) ([]Stored, error) {
+	first, err := parseGroup(n.Name, ShardSize)
+	if err != nil || n.Subtree == nil {
+		return nil, err
+	}
+	t, err := s.repo.LoadTree(ctx, *n.Subtree)
+	if err != nil {
+		return nil, err
+	}
+	return storedIn(t, first)
 }
 
 // untrusted returns a blob of the message that is known not to be readable, if there is one.

@@ -24,7 +24,8 @@ type Entry struct {
 // Extra is the rare rest of an Entry.
 type Extra struct {
 	mail.Extra
-	Altered string `json:"altered,omitempty"` // how a rule of the user changed the bytes
+	Altered    string `json:"altered,omitempty"`     // how a rule of the user changed the bytes
+	ListedSize *int64 `json:"listed_size,omitempty"` // octets as the source says, if they are not those that it gave
 }
 
 // An Interner makes equal flags share one string. The zero value is ready.
