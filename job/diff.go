@@ -35,20 +35,26 @@ const (
 // Diff yields in what newer differs from older, mailbox by mailbox. Messages
 // are told apart by key and UIDVALIDITY, which mean something within one account
 // only; if the account has moved to another store, every mailbox is Renewed. An
-// error ends the stream.
+// error ends the stream; it is a *Missing if a mask means no mailbox of either.
 func Diff(ctx context.Context, older, newer *snapshot.Source, sel query.Selection) iter.Seq2[Difference, error] {
 	return func(yield func(Difference, error) bool) {
 		names := map[mail.Name]bool{}
+		var all []mail.Mailbox
 		for _, src := range []*snapshot.Source{older, newer} {
 			boxes, err := src.Mailboxes(ctx)
 			if err != nil {
 				yield(Difference{}, err)
 				return
 			}
+			all = append(all, boxes...)
 			meant, _ := sel.Mailboxes(boxes)
 			for _, box := range meant {
 				names[box.Name] = true
 			}
+		}
+		if unmatched := sel.Unmatched(all); len(unmatched) > 0 {
+			yield(Difference{}, missingMailbox(newer, unmatched[0]))
+			return
 		}
 		for _, name := range slices.Sorted(maps.Keys(names)) {
 			if !diffBox(ctx, older, newer, name, yield) {

@@ -15,6 +15,7 @@ import (
 // missing since.
 type lost struct {
 	source *snapshot.Source
+	box    mail.Mailbox
 	since  time.Time
 	keys   map[mail.Key]bool
 }
@@ -63,7 +64,7 @@ func (h history) add(ctx context.Context, older, newer *snapshot.Source, since t
 			return err
 		}
 		if len(gone) > 0 {
-			h[box.Name] = append(h[box.Name], lost{older, since, gone})
+			h[box.Name] = append(h[box.Name], lost{older, box, since, gone})
 		}
 	}
 	return nil
@@ -115,6 +116,17 @@ func sameBox(ctx context.Context, a, b *snapshot.Source, name mail.Name) (bool, 
 		return false, err
 	}
 	return slices.Equal(was, now), nil
+}
+
+// boxes are all of list and those that messages were lost of.
+func (h history) boxes(list []mail.Mailbox) []mail.Mailbox {
+	list = slices.Clone(list)
+	for _, all := range h {
+		for i := range all {
+			list = append(list, all[i].box)
+		}
+	}
+	return list
 }
 
 // forget takes out what src holds.

@@ -12,6 +12,7 @@ import (
 	"roost/mail"
 	"roost/message"
 	"roost/query"
+	"roost/repo"
 	"roost/snapshot"
 )
 
@@ -42,6 +43,7 @@ type Item struct {
 	Date         time.Time // of the header; zero: it has none
 	HeaderErr    error     // why From, Subject and Date are not known
 	DeletedSince time.Time // when the first snapshot without it was begun; zero: it is there
+	Snapshot     repo.ID   // the one that holds it: the one looked at, or the last before DeletedSince
 }
 
 // LookOptions say what Items and Stats look at.
@@ -110,7 +112,8 @@ func (s *Stat) count(m *mail.Message) {
 }
 
 // Items yields the messages of a snapshot that o selects, mailbox by mailbox, and
-// behind each mailbox's those that were deleted. An error ends the stream.
+// behind each mailbox's those that were deleted. An error ends the stream; it is
+// a *Missing if a mask means no mailbox.
 func (r *Repository) Items(ctx context.Context, sn *Snapshot, o LookOptions) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		var past history
@@ -124,6 +127,11 @@ func (r *Repository) Items(ctx context.Context, sn *Snapshot, o LookOptions) ite
 		boxes, err := sn.Source.Mailboxes(ctx)
 		if err != nil {
 			yield(Item{}, err)
+			return
+		}
+		if unmatched := o.Select.Unmatched(past.boxes(boxes)); len(unmatched) > 0 {
+			one := query.Selection{Folders: unmatched[:1], NoChildren: o.Select.NoChildren}
+			yield(Item{}, r.Require(ctx, sn, one, nil))
 			return
 		}
 		meant, _ := o.Select.Mailboxes(boxes)
@@ -163,7 +171,7 @@ func yieldBox(ctx context.Context, src *snapshot.Source, name mail.Name, o LookO
 	for some := range slices.Chunk(ch.Messages, fetchChunk) {
 		items := make([]Item, len(some))
 		for i := range some {
-			items[i] = Item{Mailbox: name, Message: some[i], DeletedSince: deleted}
+			items[i] = Item{Mailbox: name, Message: some[i], DeletedSince: deleted, Snapshot: src.ID()}
 		}
 		if headers {
 			if err := readHeaders(ctx, src, name, items); err != nil {

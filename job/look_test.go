@@ -10,6 +10,7 @@ import (
 
 	"roost/mail"
 	"roost/query"
+	"roost/repo"
 )
 
 func (w *world) items(sn *Snapshot, o LookOptions) []string {
@@ -44,7 +45,7 @@ func TestItemsDeleted(t *testing.T) {
 	if err := w.store.Expunge(ctx, "INBOX", []mail.Key{lost}); err != nil {
 		t.Fatal(err)
 	}
-	w.backup("alice") // 14:00
+	second := w.backup("alice") // 14:00
 	if err := w.store.Delete(ctx, "Old"); err != nil {
 		t.Fatal(err)
 	}
@@ -61,6 +62,17 @@ func TestItemsDeleted(t *testing.T) {
 	wantFirst := []string{"INBOX stays", "INBOX expunged", "Old went with its mailbox"}
 	if diff := cmp.Diff(wantFirst, w.items(first, LookOptions{Deleted: true})); diff != "" {
 		t.Errorf("items of the first snapshot (-want +got):\n%s", diff)
+	}
+	holds := map[string]repo.ID{}
+	for item, err := range w.repo.Items(ctx, last, LookOptions{Deleted: true, Headers: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		holds[item.Subject] = item.Snapshot
+	}
+	wantHolds := map[string]repo.ID{"stays": last.ID, "new": last.ID, "expunged": first.ID, "went with its mailbox": second.ID}
+	if diff := cmp.Diff(wantHolds, holds); diff != "" {
+		t.Errorf("snapshots that hold the items (-want +got):\n%s", diff)
 	}
 	only := LookOptions{Deleted: true, Select: query.Selection{Folders: []string{"Old"}}}
 	if diff := cmp.Diff(want[3:], w.items(last, only)); diff != "" {

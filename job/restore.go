@@ -33,8 +33,10 @@ type RestoreOptions struct {
 
 // Restore puts what a snapshot holds into a store. Without Root and InPlace it
 // goes below one mailbox that is called by the account and the time of the
-// snapshot, so that a second run finds what the first has put there.
-func (e *Env) Restore(ctx context.Context, sn *Snapshot, o RestoreOptions) (mailsync.Report, error) {
+// snapshot, so that a second run finds what the first has put there. What is
+// asked for by name and is not in the snapshot is a *Missing; then nothing is
+// touched.
+func (e *Env) Restore(ctx context.Context, r *Repository, sn *Snapshot, o RestoreOptions) (mailsync.Report, error) {
 	if o.User == "" {
 		o.User = sn.Account()
 	}
@@ -45,6 +47,9 @@ func (e *Env) Restore(ctx context.Context, sn *Snapshot, o RestoreOptions) (mail
 	a, err := e.destination(o)
 	if err != nil {
 		return mailsync.Report{}, err
+	}
+	if err := r.Require(ctx, sn, o.Select, o.Keys); err != nil {
+		return mailsync.Report{}, fmt.Errorf("restore %s: %w", o.User, err)
 	}
 	dst, err := e.openStore(ctx, &a, store.Options{Make: !o.DryRun})
 	if err != nil {

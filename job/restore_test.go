@@ -2,13 +2,17 @@ package job
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"roost/mail"
 	"roost/mailsync"
+	"roost/query"
 )
 
 // oddMail are messages whose header ends where readers of mail disagree, or nowhere.
@@ -51,7 +55,7 @@ func TestRestoreAgain(t *testing.T) {
 						placed = append(placed, string(p.Key))
 					}
 				}}
-				report, err := w.env.Restore(t.Context(), sn, o)
+				report, err := w.env.Restore(t.Context(), w.repo, sn, o)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -59,6 +63,62 @@ func TestRestoreAgain(t *testing.T) {
 					t.Errorf("restore %d: %d new, %d held, problems %v, new are %q; want %d new, %d held", run+1, sum.New, sum.Held,
 						report.Ledger.Problems(), placed, want, held)
 				}
+			}
+		})
+	}
+}
+
+// A mailbox or message that is asked for by name and is not there is told of, with the newest snapshot that holds it, and
+// nothing is made at the destination.
+func TestRestoreMissing(t *testing.T) {
+	w := newWorld(t)
+	if err := w.store.Create(t.Context(), "Old"); err != nil {
+		t.Fatal(err)
+	}
+	w.append("INBOX", "stays")
+	lost := w.append("INBOX", "expunged")
+	w.append("Old", "went with its mailbox")
+	w.backup("alice")
+	second := w.backup("alice")
+	if err := w.store.Expunge(t.Context(), "INBOX", []mail.Key{lost}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.Delete(t.Context(), "Old"); err != nil {
+		t.Fatal(err)
+	}
+	last := w.backup("alice")
+	w.backup("bob")
+	inbox := query.Selection{Folders: []string{"INBOX"}}
+	for _, tt := range []struct {
+		name    string
+		sel     query.Selection
+		keys    []mail.Key
+		missing bool
+		held    *Snapshot
+	}{
+		{"a mailbox that was", query.Selection{Folders: []string{"INBOX", "Old"}}, nil, true, second},
+		{"a mailbox that never was", query.Selection{Folders: []string{"No*"}}, nil, true, nil},
+		{"a mailbox spelled otherwise", query.Selection{Folders: []string{"old"}}, nil, true, nil},
+		{"a message that was", inbox, []mail.Key{"1", lost}, true, second},
+		{"a message that never was", inbox, []mail.Key{"1", "99"}, true, nil},
+		{"no key at all", inbox, []mail.Key{"../x"}, true, nil},
+		{"all there", inbox, []mail.Key{"1"}, false, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "store")
+			_, err := w.env.Restore(t.Context(), w.repo, last, RestoreOptions{To: "eml:" + dir, Select: tt.sel, Keys: tt.keys, InPlace: true})
+			var m *Missing
+			if errors.As(err, &m) != tt.missing || !tt.missing && err != nil {
+				t.Fatalf("Restore = %v, want missing %v", err, tt.missing)
+			}
+			if !tt.missing {
+				return
+			}
+			if (m.Held == nil) != (tt.held == nil) || m.Held != nil && m.Held.ID != tt.held.ID {
+				t.Errorf("%v: held by %v, want %v", m, m.Held, tt.held)
+			}
+			if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the destination was made: %v", err)
 			}
 		})
 	}

@@ -149,6 +149,9 @@ func hintFor(err error) string {
 	case errors.As(err, &cfg):
 		return cfg.Hint
 	}
+	if missing := (*job.Missing)(nil); errors.As(err, &missing) {
+		return hintForMissing(missing)
+	}
 	for _, row := range []struct {
 		err  error
 		hint string
@@ -178,4 +181,17 @@ func hintFor(err error) string {
 		return "roost help, or --help behind the command, tells more"
 	}
 	return ""
+}
+
+// hintForMissing says where the thing is that a snapshot lacks, or may be.
+func hintForMissing(m *job.Missing) string {
+	switch {
+	case m.Near != "":
+		return fmt.Sprintf("did you mean %q?", m.Near)
+	case m.Held != nil:
+		return fmt.Sprintf("snapshot %s of %s holds it", m.Held.ID.Short(), stamp(m.Held.Time))
+	case m.Mailbox:
+		return "roost ls SNAPSHOT lists the mailboxes"
+	}
+	return "roost index SNAPSHOT lists the keys, with --deleted also those that earlier snapshots hold"
 }

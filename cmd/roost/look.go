@@ -122,7 +122,8 @@ func (a *app) indexCommand() *cobra.Command {
 		Long: `Index prints a line for each message: mailbox, key, UID, GUID, date of the
 header, sender, subject, octets, flags. With --deleted it also lists messages
 that only earlier snapshots hold, with the time since when they are deleted: the
-first snapshot without them. The output is CSV with a head line, or JSON with
+first snapshot without them. The last column is the snapshot to restore it from:
+this one, or the last that holds it. The output is CSV with a head line, or JSON with
 --json. Cells that a spreadsheet would run as a formula begin with an apostrophe.`,
 		Example: `  roost index latest:alice INBOX --period 'last month'
   roost index latest:alice --deleted --json`,
@@ -152,13 +153,14 @@ type itemLine struct {
 	Size         int64     `json:"size"`
 	Flags        []string  `json:"flags"`
 	DeletedSince time.Time `json:"deleted_since,omitzero"`
+	Snapshot     string    `json:"snapshot_id"`     // that holds it
 	Error        string    `json:"error,omitempty"` // why the header cannot be read
 }
 
 func lineOfItem(item *job.Item) itemLine {
 	m := &item.Message
 	l := itemLine{Mailbox: item.Mailbox, Key: m.Key, UID: m.UID, GUID: m.GUID, Date: item.Date, InternalDate: m.InternalDate,
-		From: item.From, Subject: item.Subject, Size: m.Size, Flags: m.Flags.List(), DeletedSince: item.DeletedSince}
+		From: item.From, Subject: item.Subject, Size: m.Size, Flags: m.Flags.List(), DeletedSince: item.DeletedSince, Snapshot: item.Snapshot.String()}
 	if item.HeaderErr != nil {
 		l.Error = item.HeaderErr.Error()
 	}
@@ -168,7 +170,7 @@ func lineOfItem(item *job.Item) itemLine {
 func (a *app) index(ctx context.Context, r *job.Repository, sn *job.Snapshot, o job.LookOptions) error {
 	w := a.csvWriter()
 	if !a.flags.json {
-		w.Write([]string{"mailbox", "key", "uid", "guid", "date", "from", "subject", "size", "flags", "deleted-since"})
+		w.Write([]string{"mailbox", "key", "uid", "guid", "date", "from", "subject", "size", "flags", "deleted-since", "snapshot"})
 	}
 	messages, unreadable := 0, 0
 	for item, err := range r.Items(ctx, sn, o) {
@@ -195,7 +197,7 @@ func (a *app) index(ctx context.Context, r *job.Repository, sn *job.Snapshot, o 
 			uid = strconv.FormatUint(uint64(l.UID), 10)
 		}
 		w.Write([]string{cell(string(l.Mailbox)), cell(string(l.Key)), uid, cell(l.GUID), rfc3339(l.Date), cell(l.From), cell(l.Subject),
-			strconv.FormatInt(l.Size, 10), cell(strings.Join(l.Flags, " ")), rfc3339(l.DeletedSince)})
+			strconv.FormatInt(l.Size, 10), cell(strings.Join(l.Flags, " ")), rfc3339(l.DeletedSince), item.Snapshot.Short()})
 	}
 	w.Flush()
 	if err := w.Error(); err != nil {
@@ -297,8 +299,9 @@ func (a *app) catCommand() *cobra.Command {
 		Example: "  roost cat latest:alice INBOX 412 >412.eml",
 		Args:    args(cobra.ExactArgs(3)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withSnapshot(cmd.Context(), args[0], at, func(_ *job.Env, _ *job.Repository, sn *job.Snapshot) error {
-				return sn.CopyMessage(cmd.Context(), a.stdout, typedName(args[1]), mail.Key(args[2]))
+			return a.withSnapshot(cmd.Context(), args[0], at, func(_ *job.Env, r *job.Repository, sn *job.Snapshot) error {
+				name, key := typedName(args[1]), mail.Key(args[2])
+				return r.Elsewhere(cmd.Context(), sn, name, key, sn.CopyMessage(cmd.Context(), a.stdout, name, key))
 			})
 		},
 	}

@@ -136,7 +136,7 @@ func (a *app) restore(ctx context.Context, spec string, f *restoreFlags) error {
 	o.Progress = func(p mailsync.Progress) {
 		m.set(sn.Account(), progress{mailboxes: p.Mailboxes, mailboxesDone: p.MailboxesDone, messages: p.Messages, messagesDone: p.MessagesDone, bytes: p.Bytes})
 	}
-	report, runErr := env.Restore(ctx, sn, o)
+	report, runErr := env.Restore(ctx, r, sn, o)
 	m.end()
 	if f.mapFile != "" {
 		if err := os.WriteFile(f.mapFile, placed.Bytes(), 0o600); err != nil && runErr == nil {

@@ -75,6 +75,9 @@ func (a *app) snapshots(ctx context.Context, account string) error {
 	if len(list) > 0 {
 		a.table(rows)
 	}
+	if account != "" && len(list) == 0 {
+		a.note("no snapshot is of %s; roost snapshots lists all", account)
+	}
 	if others > 0 {
 		a.note("%s without mail of roost's", count(int64(others), "snapshot"))
 	}
