@@ -91,6 +91,24 @@ func (e *Env) OpenRepository(ctx context.Context) (*Repository, error) {
 	return &Repository{Repo: r, Location: p.dir, KeyFile: p.keyFile, close: bucket.Close}, nil
 }
 
+// PlanRepository is where MakeRepository would make a repository, and the key
+// file that would open it, "" if there is a password. It makes nothing, asks
+// nobody, and fails where MakeRepository surely would.
+func (e *Env) PlanRepository(ctx context.Context) (location, keyFile string, err error) {
+	p, err := e.place()
+	if err != nil {
+		return "", "", err
+	}
+	bucket := blob.NewLocal(p.dir, blob.LocalOptions{})
+	if _, err := bucket.Stat(ctx, blob.Handle{Kind: blob.Config}); err == nil {
+		return "", "", fmt.Errorf("make repository %s: %w", p.dir, repo.ErrExists)
+	}
+	if p.keyFile == "" && !e.secret(p).Prompt {
+		_, err = e.password(ctx, p)
+	}
+	return p.dir, p.keyFile, err
+}
+
 // MakeRepository makes the configured repository; for the default one without a
 // configured password also its key file. repo.ErrExists if it is there.
 func (e *Env) MakeRepository(ctx context.Context) (*Repository, error) {

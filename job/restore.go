@@ -51,7 +51,7 @@ func (e *Env) Restore(ctx context.Context, r *Repository, sn *Snapshot, o Restor
 	if err := r.Require(ctx, sn, o.Select, o.Keys); err != nil {
 		return mailsync.Report{}, fmt.Errorf("restore %s: %w", o.User, err)
 	}
-	dst, err := e.openStore(ctx, &a, store.Options{Make: !o.DryRun})
+	dst, err := e.openStore(ctx, &a, store.Options{Make: !o.DryRun, Imagine: o.DryRun})
 	if err != nil {
 		return mailsync.Report{}, fmt.Errorf("restore %s: %w", o.User, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -25,6 +26,7 @@ import (
 // Options adjust Open; the zero value is sensible.
 type Options struct {
 	Make        bool                                      // make the directory or file of a file driver if it is not there
+	Imagine     bool                                      // then take an empty store in memory for it; for dry runs
 	Connections int                                       // to a server, at most; default: the driver's
 	Password    func(ctx context.Context) (string, error) // asked for when a server wants it; nil: there is none
 
@@ -41,6 +43,14 @@ func Open(ctx context.Context, text string, o Options) (mail.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	s, err := open(ctx, l, o)
+	if o.Imagine && l.Path != "" && errors.Is(err, fs.ErrNotExist) {
+		return memory.New(memory.Options{}), nil
+	}
+	return s, err
+}
+
+func open(ctx context.Context, l Location, o Options) (mail.Store, error) {
 	switch l.Driver {
 	case "memory":
 		return memory.New(memory.Options{}), nil

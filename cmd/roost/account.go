@@ -36,6 +36,7 @@ func (a *app) accountCommand() *cobra.Command {
 func (a *app) accountAddCommand() *cobra.Command {
 	var account config.Account
 	var command string
+	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "add NAME STORE",
 		Short: "Add an account to the configuration",
@@ -55,7 +56,7 @@ written there, only where they are.`,
 				}
 				account.Command = words
 			}
-			return a.accountAdd(&account)
+			return a.accountAdd(&account, dryRun)
 		},
 	}
 	flags := cmd.Flags()
@@ -67,10 +68,11 @@ written there, only where they are.`,
 	flags.StringArrayVar(&account.Tags, "tag", nil, "give its snapshots this `tag`; may be given several times")
 	flags.StringArrayVar(&account.Folders, "folder", nil, "only this `mailbox` and those below it; may be given several times")
 	flags.StringArrayVar(&account.Exclude, "exclude", nil, "not this `mailbox` and those below it; may be given several times")
+	flags.BoolVarP(&dryRun, "dry-run", "n", false, "say what would be written and where, write nothing")
 	return cmd
 }
 
-func (a *app) accountAdd(account *config.Account) error {
+func (a *app) accountAdd(account *config.Account, dryRun bool) error {
 	env, err := a.env()
 	if err != nil {
 		return err
@@ -101,11 +103,21 @@ func (a *app) accountAdd(account *config.Account) error {
 		}
 		file = filepath.Join(env.Paths.Config, "conf.d", fileOf(account.Name)+".toml")
 	}
+	line := map[string]any{"account": account.Name, "file": file}
+	if dryRun {
+		line["dry_run"] = true
+		a.printf("would add account %s to %s:\n", printable(account.Name), printable(file))
+		for text := range strings.Lines(account.Encode()) {
+			a.printf("  %s\n", printable(strings.TrimRight(text, "\n")))
+		}
+		a.printf("dry run, nothing was written\n")
+		return a.json("account_added", line)
+	}
 	if err := appendFile(file, account.Encode()); err != nil {
 		return fmt.Errorf("add account %s: %w", account.Name, err)
 	}
 	a.printf("added account %s to %s\n", printable(account.Name), printable(file))
-	return a.json("account_added", map[string]any{"account": account.Name, "file": file})
+	return a.json("account_added", line)
 }
 
 // fileOf makes a file name of an account's name: other characters than letters,

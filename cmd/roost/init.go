@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
+
+	"roost/job"
 )
 
 func (a *app) initCommand() *cobra.Command {
-	return &cobra.Command{
+	var dryRun bool
+	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Make a repository",
 		Long: `Init makes the repository that --repo, ROOST_REPOSITORY or the configuration
@@ -20,6 +25,9 @@ rest-server work on it too.`,
 			if err != nil {
 				return err
 			}
+			if dryRun {
+				return a.planInit(cmd.Context(), env)
+			}
 			r, err := env.MakeRepository(cmd.Context())
 			if err != nil {
 				return err
@@ -29,11 +37,31 @@ rest-server work on it too.`,
 			if r.KeyFile != "" {
 				a.printf("its key is %s\nkeep a copy of the key elsewhere: without it the repository cannot be read\n", printable(r.KeyFile))
 			}
-			return a.json("initialized", struct {
-				Repository string `json:"repository"`
-				ID         string `json:"id"`
-				KeyFile    string `json:"key_file,omitempty"`
-			}{r.Location, r.ID().String(), r.KeyFile})
+			return a.json("initialized", initialized{Repository: r.Location, ID: r.ID().String(), KeyFile: r.KeyFile})
 		},
 	}
+	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "say what would be made, make nothing")
+	return cmd
+}
+
+// initialized is a new repository with --json.
+type initialized struct {
+	Repository string `json:"repository"`
+	ID         string `json:"id,omitempty"`
+	KeyFile    string `json:"key_file,omitempty"`
+	DryRun     bool   `json:"dry_run,omitempty"`
+}
+
+// planInit says what init would make.
+func (a *app) planInit(ctx context.Context, env *job.Env) error {
+	location, keyFile, err := env.PlanRepository(ctx)
+	if err != nil {
+		return err
+	}
+	a.printf("would make the repository %s\n", printable(location))
+	if keyFile != "" {
+		a.printf("its key would be %s\n", printable(keyFile))
+	}
+	a.printf("dry run, nothing was written\n")
+	return a.json("initialized", initialized{Repository: location, KeyFile: keyFile, DryRun: true})
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -54,7 +52,7 @@ by the time of the snapshot, as "Restored 2026-03-01 12.30".`,
 	f.selection.register(cmd)
 	flags.StringArrayVar(&f.keys, "key", nil, "just the message with this `key` (see roost ls, roost index); may be given several times")
 	flags.BoolVar(&f.noUIDs, "no-uids", false, "do not give new mailboxes the UIDs of the snapshot")
-	flags.StringVar(&f.mapFile, "map", "", "write to this `file` which message went where, a line each")
+	flags.StringVar(&f.mapFile, "map", "", "write to this `file` which message went where, a line each; not with --dry-run")
 	flags.StringVar(&f.passwordFile, "store-password-file", "", "`file` that holds the password of the store given with --to")
 	flags.StringVar(&f.passwordCommand, "store-password-command", "", "`command` that prints the password of the store given with --to")
 	flags.BoolVarP(&f.o.DryRun, "dry-run", "n", false, "print what would be done, change nothing")
@@ -125,12 +123,12 @@ func (a *app) restore(ctx context.Context, spec string, f *restoreFlags) error {
 	if err != nil {
 		return err
 	}
-	var placed bytes.Buffer
-	if f.mapFile != "" {
-		placed.WriteString("mailbox\tkey\tuidvalidity\tuid\tguid\tto\tto_key\twas_there\n")
-		o.Placed = func(p mailsync.Placed) {
-			fmt.Fprintf(&placed, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t%v\n", p.Mailbox, p.Key, p.UIDValidity, p.UID, printable(p.GUID), p.To, p.ToKey, p.Known)
+	var placed *placedMap
+	if f.mapFile != "" && !o.DryRun {
+		if placed, err = newPlacedMap(f.mapFile); err != nil {
+			return err
 		}
+		o.Placed = placed.add
 	}
 	m := a.meter("restore")
 	o.Progress = func(p mailsync.Progress) {
@@ -138,9 +136,9 @@ func (a *app) restore(ctx context.Context, spec string, f *restoreFlags) error {
 	}
 	report, runErr := env.Restore(ctx, r, sn, o)
 	m.end()
-	if f.mapFile != "" {
-		if err := os.WriteFile(f.mapFile, placed.Bytes(), 0o600); err != nil && runErr == nil {
-			runErr = fmt.Errorf("write the map of messages: %w", err)
+	if placed != nil {
+		if err := placed.end(len(report.Ledger.Rows) > 0); err != nil && runErr == nil {
+			runErr = err
 		}
 	}
 	return a.restored(sn, &report, o, runErr)
