@@ -195,3 +195,67 @@ func TestAServerThatMiscountsIsNotReadAgain(t *testing.T) {
 		}
 	})
 }
+
+// blind cannot look at some messages when it lists them.
+type blind struct {
+	mail.Source
+	keys map[mail.Key]bool
+}
+
+func (b *blind) Identity() string { return b.Source.(mail.Identifier).Identity() }
+
+func (b *blind) Changes(ctx context.Context, name mail.Name, since mail.Token) (mail.Changes, error) {
+	ch, err := b.Source.Changes(ctx, name, since)
+	var seen []mail.Message
+	for _, m := range ch.Messages {
+		if b.keys[m.Key] {
+			ch.Failed = append(ch.Failed, &mail.Error{Op: "list", Mailbox: name, Key: m.Key, Err: mail.ErrDenied})
+		} else {
+			seen = append(seen, m)
+		}
+	}
+	ch.Messages = seen
+	return ch, err
+}
+
+// TestWhatCannotBeListedStays: a message that is there and of which nothing can be
+// said has failed. What the snapshot holds of it stays, and it is tried again until it is as it should be.
+func TestWhatCannotBeListedStays(t *testing.T) {
+	for name, o := range map[string]memory.Options{"delta": {}, "full lists": {FullOnly: true}, "no UIDs": {}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 1, o)
+				keys := fill(t, w.store, mail.Inbox, 6)
+				var src mail.Source = w.store
+				if name == "no UIDs" {
+					src = loose{w.store}
+					for i := range keys {
+						keys[i] = "k" + keys[i]
+					}
+				}
+				b := &blind{src, map[mail.Key]bool{keys[5]: true}}
+				w.backup(b, Options{}) // one is new and never was stored
+				b.keys[keys[2]] = true
+				for run := range 2 {
+					report := w.backup(b, Options{Full: true})
+					row := report.Ledger.Rows[0]
+					if report.Complete() || row.Held != 4 || row.Failed != 2 || row.Vanished != 0 || row.Balance() != nil || report.Messages != 5 {
+						t.Errorf("run %d: %d messages, %+v", run, report.Messages, row)
+					}
+					snap := w.open(report.Snapshot)
+					if held := contents(t, snap)[mail.Inbox]; len(held) != 5 || len(snap.Problems()) != 2 || snap.Problems()[1].Tries != run+2 {
+						t.Errorf("run %d: the snapshot holds %q; problems %+v", run, held, snap.Problems())
+					}
+				}
+				b.keys = nil
+				report := w.backup(b, Options{})
+				if row := report.Ledger.Rows[0]; !report.Complete() || row.Held != 6 || report.Messages != 6 {
+					t.Errorf("when all can be listed: %d messages, %+v", report.Messages, row)
+				}
+				if d := cmp.Diff(contents(t, src), contents(t, w.open(report.Snapshot))); d != "" {
+					t.Errorf("-store +snapshot:\n%s", d)
+				}
+			})
+		})
+	}
+}

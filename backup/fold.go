@@ -18,6 +18,7 @@ type folded struct {
 	keep     []snapshot.Entry // messages that stay, with the flags they have now; ascending
 	fresh    []listed         // messages whose bytes the snapshot lacks; ascending
 	former   []snapshot.Entry // what the snapshot holds of some of fresh, otherwise than it should; it stays until they are stored; ascending
+	unlisted int              // of keep: how many are there, but could not be listed
 	vanished []snapshot.Slot  // messages that are gone from the source; ascending
 	changed  int              // of keep and former: how many have other flags than before
 	touched  []snapshot.Slot  // ranges whose .flags must be written anew; ascending
@@ -37,9 +38,10 @@ func (f *folded) has(slot snapshot.Slot) bool {
 
 // telling is how the source's word on some ranges is to be read.
 type telling struct {
-	full  bool                                              // what is not listed has vanished
-	gone  func(snapshot.Slot) bool                          // not full: whether a message that is not listed has vanished
-	again func(old *snapshot.Entry, now *mail.Message) bool // whether the bytes of a message that both have are wanted again
+	failed map[mail.Key]bool                                 // messages that are there, though nothing more is known of them
+	full   bool                                              // what is not listed has vanished
+	gone   func(snapshot.Slot) bool                          // not full: whether a message that is not listed has vanished
+	again  func(old *snapshot.Entry, now *mail.Message) bool // whether the bytes of a message that both have are wanted again
 }
 
 // fold puts what the source says of some ranges (now) beside what the last
@@ -56,9 +58,13 @@ func fold(old []snapshot.Entry, now []listed, t telling) folded {
 	for i < len(old) || j < len(now) {
 		switch {
 		case j == len(now) || i < len(old) && old[i].Slot < now[j].slot:
-			if t.full || t.gone(old[i].Slot) {
+			switch unlisted := t.failed[old[i].Key]; {
+			case unlisted:
+				f.unlisted++
+				f.keep = append(f.keep, old[i])
+			case t.full || t.gone(old[i].Slot):
 				f.vanish(old[i].Slot)
-			} else {
+			default:
 				f.keep = append(f.keep, old[i])
 			}
 			i++

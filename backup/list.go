@@ -86,6 +86,10 @@ func (m *mailbox) fold(ctx context.Context) error {
 	} else {
 		m.next = max(m.next, m.old.Next)
 	}
+	m.unlisted = make(map[mail.Key]bool, len(ch.Failed))
+	for _, f := range ch.Failed {
+		m.unlisted[f.Key] = true
+	}
 	all := int64(len(ch.Messages) + len(ch.Failed))
 	var in snapshot.Interner
 	now, err := m.place(ctx, old, &in)
@@ -114,7 +118,8 @@ func (m *mailbox) fold(ctx context.Context) error {
 			return err
 		}
 		fresh += int64(len(f.fresh))
-		held -= int64(len(f.former))
+		held -= int64(len(f.former) + f.unlisted)
+		m.stale += int64(f.unlisted)
 		vanished += int64(len(f.vanished))
 		m.row.Changed += int64(f.changed)
 		if f.changes() || w.damaged != nil {
@@ -279,9 +284,10 @@ func (m *mailbox) foldBucket(ctx context.Context, old snapshot.Bucket, now []lis
 	}
 	stored := m.shelf(ctx, old)
 	f := fold(entries, now, telling{
-		full:  m.changes.Full,
-		gone:  func(s snapshot.Slot) bool { return m.isGone(s.UID(m.changes.UIDValidity)) },
-		again: func(old *snapshot.Entry, now *mail.Message) bool { return m.wantedAgain(old, now, stored) },
+		failed: m.unlisted,
+		full:   m.changes.Full,
+		gone:   func(s snapshot.Slot) bool { return m.isGone(s.UID(m.changes.UIDValidity)) },
+		again:  func(old *snapshot.Entry, now *mail.Message) bool { return m.wantedAgain(old, now, stored) },
 	})
 	return f, damaged(ctx, stored.err)
 }
@@ -291,7 +297,7 @@ func (m *mailbox) touchedRanges(old snapshot.Bucket, now []listed) func(snapshot
 	if m.changes.Full {
 		return nil
 	}
-	if m.changes.Present != nil {
+	if m.changes.Present != nil || len(m.unlisted) > 0 {
 		return func(snapshot.Slot) bool { return true }
 	}
 	touched := make(map[snapshot.Slot]bool)

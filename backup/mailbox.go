@@ -19,14 +19,15 @@ type mailbox struct {
 	old   *snapshot.Box // what the last snapshot has of it, maybe under another name; nil: nothing that holds
 	moved bool          // old stands under another name
 
-	buckets []snapshot.Bucket // of old, ascending
-	changes mail.Changes
-	voided  bool                           // the slots of old mean nothing any more
-	next    snapshot.Slot                  // for messages without UID
-	pending map[mail.Key]*snapshot.Problem // failed in earlier runs
-	works   []*work                        // buckets that change, ascending
-	flags   flagTable                      // of the rolls in works
-	past    entryCache
+	buckets  []snapshot.Bucket // of old, ascending
+	changes  mail.Changes
+	voided   bool                           // the slots of old mean nothing any more
+	next     snapshot.Slot                  // for messages without UID
+	pending  map[mail.Key]*snapshot.Problem // failed in earlier runs
+	unlisted map[mail.Key]bool              // of changes: could not be listed
+	works    []*work                        // buckets that change, ascending
+	flags    flagTable                      // of the rolls in works
+	past     entryCache
 
 	thorough bool  // every part of old is read, and what is damaged is built anew
 	wrong    error // what of old is damaged, if thorough found something
