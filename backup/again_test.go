@@ -15,6 +15,7 @@ import (
 
 	"roost/mail"
 	"roost/query"
+	"roost/snapshot"
 	"roost/store/memory"
 )
 
@@ -257,5 +258,41 @@ func TestWhatCannotBeListedStays(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestWhatWasNeverListedIsListedFirst: of a message that failed when it was listed
+// nothing is known. It must not be stored without date, flags and UID by a run that is only told what changed.
+func TestWhatWasNeverListedIsListedFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, memory.Options{})
+		keys := fill(t, w.store, mail.Inbox, 4)
+		b := &blind{w.store, map[mail.Key]bool{keys[2]: true}}
+		w.backup(b, Options{})
+		b.keys = nil
+		report := w.backup(b, Options{})
+		if d := cmp.Diff(contents(t, w.store), contents(t, w.open(report.Snapshot))); d != "" || !report.Complete() {
+			t.Errorf("complete %v, -store +snapshot:\n%s", report.Complete(), d)
+		}
+	})
+}
+
+// TestALooseProblemSurvivesADelta: a delta that tells which UIDs there are says nothing of
+// messages without one.
+func TestALooseProblemSurvivesADelta(t *testing.T) {
+	present := mail.UIDSet{}
+	present.AddRange(1, 9)
+	m := mailbox{changes: mail.Changes{UIDValidity: 1, Present: &present}, pending: map[mail.Key]*snapshot.Problem{
+		"c": {Key: "c", Size: 3}, "b": {Key: "b", Size: 3}, "a": {Key: "a", Size: 3}, "d": {Key: "d", Size: 3}, "20": {Key: "20", UID: 20, Size: 3}, "": {},
+	}}
+	var got []mail.Key
+	for _, x := range m.retry(nil) {
+		got = append(got, x.Key)
+	}
+	if want := []mail.Key{"a", "b", "c", "d"}; !slices.Equal(got, want) {
+		t.Errorf("retry = %q, want %q", got, want)
+	}
+	if m.isGone(0) {
+		t.Error("a message without UID is gone by a list of UIDs")
 	}
 }

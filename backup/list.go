@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"roost/mail"
@@ -36,7 +37,7 @@ func (m *mailbox) list(ctx context.Context, loaded error) error {
 func (m *mailbox) listChanges(ctx context.Context) error {
 	var since mail.Token
 	// Only a full list can count what rules leave out.
-	if m.old != nil && !m.full() && m.old.Selection == m.run.selection && m.run.selection == "" {
+	if m.old != nil && !m.full() && m.old.Selection == m.run.selection && m.run.selection == "" && !m.mustList() {
 		since = m.old.Token
 	}
 	if err := m.ask(ctx, since); err != nil {
@@ -52,6 +53,16 @@ func (m *mailbox) listChanges(ctx context.Context) error {
 	}
 	m.row.Method = ch.Method + " after " + doubted
 	return nil
+}
+
+// mustList reports whether an earlier run failed to list a message, so that nothing is known of it.
+func (m *mailbox) mustList() bool {
+	for key, p := range m.pending {
+		if key != "" && !p.Listed() {
+			return true
+		}
+	}
+	return false
 }
 
 // ask asks what changed since a state and folds it into the last list. What
@@ -188,16 +199,19 @@ func (m *mailbox) retry(messages []mail.Message) []mail.Message {
 	for i := range messages {
 		named[messages[i].Key] = true
 	}
-	for key, p := range m.pending {
-		if key != "" && !named[key] && !m.isGone(p.UID) {
+	for _, key := range slices.Sorted(maps.Keys(m.pending)) {
+		if p := m.pending[key]; key != "" && !named[key] && !m.isGone(p.UID) {
 			messages = append(messages, p.Message())
 		}
 	}
 	return messages
 }
 
-// isGone reports whether a delta says that a UID is gone.
+// isGone reports whether a delta says that a UID is gone; never of 0, which is none.
 func (m *mailbox) isGone(uid uint32) bool {
+	if uid == 0 {
+		return false
+	}
 	return m.changes.Vanished.Contains(uid) || m.changes.Present != nil && !m.changes.Present.Contains(uid)
 }
 

@@ -90,6 +90,9 @@ func (p *Problem) Message() mail.Message {
 		InternalDate: p.InternalDate, Size: p.Size}
 }
 
+// Listed reports whether the store has told of the message; else no more than its key is known.
+func (p *Problem) Listed() bool { return p.UID != 0 || !p.InternalDate.IsZero() || p.Size >= 0 }
+
 // ProblemOf is the problem that m could not be stored.
 func ProblemOf(box mail.Name, m *mail.Message, reason string, since time.Time, tries int) Problem {
 	return Problem{Mailbox: box, Key: m.Key, Reason: reason, Since: since, Tries: tries, UID: m.UID, ModSeq: m.ModSeq,
