@@ -49,7 +49,7 @@ func (a *app) ledger(account, title string, l *mail.Ledger) error {
 	if title != "" {
 		a.printf("%s\n", printable(title))
 	}
-	a.table(rows)
+	a.table(rows, append(idle(rows), "method")...)
 	return nil
 }
 

@@ -45,21 +45,19 @@ func (a *app) printf(format string, args ...any) {
 }
 
 // table prints rows in columns, the first as its head, unless --json. Numbers
-// are set flush right.
-func (a *app) table(rows [][]string) {
+// are set flush right. On a terminal that is too narrow, the columns headed by
+// spare are left out, the first of them first, and long texts are cut.
+func (a *app) table(rows [][]string, spare ...string) {
 	if a.flags.json {
 		return
 	}
-	var widths []int
 	for _, row := range rows {
 		for i, text := range row {
 			row[i] = printable(text)
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], columns(row[i]))
 		}
 	}
+	rows = fit(rows, a.width(a.stdout), spare)
+	widths := widthsOf(rows)
 	for _, row := range rows {
 		var line strings.Builder
 		for i, text := range row {
@@ -69,7 +67,7 @@ func (a *app) table(rows [][]string) {
 			} else {
 				line.WriteString(text + blanks)
 			}
-			line.WriteString("  ")
+			line.WriteString(strings.Repeat(" ", gap))
 		}
 		fmt.Fprintln(a.stdout, strings.TrimRight(line.String(), " "))
 	}

@@ -126,10 +126,72 @@ func TestJSONLines(t *testing.T) {
 	}
 }
 
+// The status line says what matters most in whatever room there is, and never more: a line that wraps cannot be cleared.
 func TestStatusLine(t *testing.T) {
 	s := status{Seconds: 3725, Mailboxes: 41, MailboxesDone: 3, Messages: 182334, MessagesDone: 1000, Bytes: 5e7, MessagesPerSecond: 250, BytesPerSecond: 12.5e6, SecondsRemaining: 725, Failed: 2}
-	const want = "[1:02:05] 3 of 41 mailboxes, 1,000 of 182,334 messages, 50.0 MB, 250 messages/s, 12.5 MB/s, ETA 12:05, 2 failed"
-	if got := s.String(); got != want {
-		t.Errorf("status\n got %s\nwant %s", got, want)
+	for width, want := range map[int]string{
+		0:   "[1:02:05] 3 of 41 mailboxes, 1,000 of 182,334 messages, 50.0 MB, 250 messages/s, 12.5 MB/s, ETA 12:05, 2 failed",
+		111: "[1:02:05] 3 of 41 mailboxes, 1,000 of 182,334 messages, 50.0 MB, 250 messages/s, 12.5 MB/s, ETA 12:05, 2 failed",
+		110: "[1:02:05] 3 of 41 mailboxes, 1,000 of 182,334 messages, 50.0 MB, 250 messages/s, ETA 12:05, 2 failed",
+		79:  "[1:02:05] 3 of 41 mailboxes, 1,000 of 182,334 messages, ETA 12:05, 2 failed",
+		65:  "[1:02:05] 3 of 41 mailboxes, 1,000 of 182,334 messages, 2 failed",
+		49:  "[1:02:05] 1,000/182,334, ETA 12:05, 2 failed",
+		35:  "[1:02:05] 1,000/182,334, 2 failed",
+		9:   "[1:0…iled",
+	} {
+		if got := s.text(width); got != want {
+			t.Errorf("status in %d columns\n got %s\nwant %s", width, got, want)
+		}
+	}
+	for width := 1; width < 120; width++ {
+		if got := s.text(width); columns(got) > width {
+			t.Errorf("status in %d columns takes %d: %s", width, columns(got), got)
+		}
+	}
+}
+
+// On a narrow terminal a table leaves out what says nothing, then what matters least, then the middle of long names; what
+// is not printed to a terminal is never cut.
+func TestNarrowTable(t *testing.T) {
+	table := func() [][]string {
+		return [][]string{
+			{"mailbox", "server", "listed", "held", "failed", "gone", "new", "method"},
+			{"INBOX", "?", "14", "14", "0", "0", "2", "qresync"},
+			{"Archive/Projekte/旅行/2025", "?", "5", "5", "0", "0", "0", "qresync"},
+		}
+	}
+	for width, want := range map[int]string{
+		0:  "mailbox server listed held failed gone new method; INBOX; Archive/Projekte/旅行/2025",
+		76: "mailbox server listed held failed gone new method; INBOX; Archive/Projekte/旅行/2025",
+		75: "mailbox listed held failed gone new method; INBOX; Archive/Projekte/旅行/2025",
+		60: "mailbox listed held gone new method; INBOX; Archive/Projekte/旅行/2025",
+		50: "mailbox listed held new; INBOX; Archive/Projekte/旅行/2025",
+		40: "mailbox listed held new; INBOX; Archive/P…e/旅行/2025",
+		10: "mailbox listed held new; INBOX; Arch…025",
+	} {
+		rows := table()
+		got := fit(rows, width, append(idle(rows), "method"))
+		text := strings.Join(got[0], " ")
+		for _, row := range got[1:] {
+			text += "; " + row[0]
+		}
+		if text != want {
+			t.Errorf("in %d columns\n got %s\nwant %s", width, text, want)
+		}
+		if room := wide(got); width >= 40 && room > width {
+			t.Errorf("in %d columns the table takes %d", width, room)
+		}
+	}
+}
+
+func TestCutTo(t *testing.T) {
+	for _, tt := range []struct {
+		s     string
+		width int
+		want  string
+	}{{"abc", 3, "abc"}, {"abcd", 3, "a…d"}, {"abcde", 4, "ab…e"}, {"ab", 1, "…"}, {"ab", 0, ""}, {"ab", -1, ""}, {"旅行旅行", 5, "旅…行"}, {"旅行旅行", 4, "旅…"}} {
+		if got := cutTo(tt.s, tt.width); got != tt.want {
+			t.Errorf("cutTo(%q, %d) = %q, want %q", tt.s, tt.width, got, tt.want)
+		}
 	}
 }

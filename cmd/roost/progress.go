@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -111,10 +112,10 @@ func (m *meter) show(now time.Time) {
 	case m.app.flags.json:
 		m.app.json("status", s)
 	case m.terminal:
-		fmt.Fprintf(m.app.stderr, "\r\x1b[K%s", s)
+		fmt.Fprintf(m.app.stderr, "\r\x1b[K%s", s.text(m.app.width(m.app.stderr)-1)) // in the last column some terminals wrap
 		m.shown = true
 	default:
-		fmt.Fprintln(m.app.stderr, s)
+		fmt.Fprintln(m.app.stderr, s.text(0))
 	}
 }
 
@@ -155,17 +156,27 @@ func (m *meter) status(now time.Time) status {
 	return s
 }
 
-func (s status) String() string {
-	line := fmt.Sprintf("[%s] %s of %s, %s of %s, %s, %.0f messages/s, %.1f MB/s", clock(s.Seconds),
-		grouped(int64(s.MailboxesDone)), count(int64(s.Mailboxes), "mailbox"), grouped(s.MessagesDone), count(s.Messages, "message"),
-		octets(s.Bytes), s.MessagesPerSecond, s.BytesPerSecond/1e6)
+// text is the status in at most width columns; 0 is any width.
+func (s status) text(width int) string {
+	phrases := []phrase{
+		{fmt.Sprintf("[%s] %s of %s", clock(s.Seconds), grouped(int64(s.MailboxesDone)), count(int64(s.Mailboxes), "mailbox")), 0},
+		{grouped(s.MessagesDone) + " of " + count(s.Messages, "message"), 0},
+		{octets(s.Bytes), 3},
+		{grouped(int64(s.MessagesPerSecond+0.5)) + " messages/s", 2},
+		{fmt.Sprintf("%.1f MB/s", s.BytesPerSecond/1e6), 4},
+	}
 	if s.SecondsRemaining > 0 {
-		line += ", ETA " + clock(s.SecondsRemaining)
+		phrases = append(phrases, phrase{"ETA " + clock(s.SecondsRemaining), 1})
 	}
 	if s.Failed > 0 {
-		line += ", " + grouped(s.Failed) + " failed"
+		phrases = append(phrases, phrase{grouped(s.Failed) + " failed", 0})
 	}
-	return line
+	if line, fits := joinFit(phrases, width); fits {
+		return line
+	}
+	short := phrase{fmt.Sprintf("[%s] %s/%s", clock(s.Seconds), grouped(s.MessagesDone), grouped(s.Messages)), 0}
+	line, _ := joinFit(slices.Replace(phrases, 0, 2, short), width)
+	return cutTo(line, width)
 }
 
 // clock writes seconds as "1:02:03" or "2:03".

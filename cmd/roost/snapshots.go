@@ -73,7 +73,7 @@ func (a *app) snapshots(ctx context.Context, account string) error {
 			octets(l.Bytes), grouped(int64(l.Problems)), l.Host, strings.Join(l.Tags, " ")})
 	}
 	if len(list) > 0 {
-		a.table(rows)
+		a.table(rows, append(idle(rows), "host", "tags", "mailboxes")...)
 	}
 	if account != "" && len(list) == 0 {
 		a.note("no snapshot is of %s; roost snapshots lists all", account)
