@@ -68,7 +68,8 @@ type run struct {
 	fetchers  chan struct{}    // tokens: fetches at once
 	cutters   chan job         // to those who cut and store
 	buffers   chan *[]byte     // for messages on their way to them
-	foreign   bool             // prev was taken from another store: its UIDs, GUIDs and tokens mean nothing here
+	identity  string           // of the source; "" if it has none
+	ids       map[string]bool  // of the mailboxes that there are
 	known     knownGUIDs
 	progress  tally
 	lost      sync.Once // looks for packs that are gone, when first something is missed
@@ -136,8 +137,11 @@ func start(ctx context.Context, src mail.Source, rep *repo.Repo, session *repo.S
 	if r.prev, r.warnings, err = lastReadable(ctx, rep, o.Account); err != nil {
 		return nil, err
 	}
-	if r.foreign = r.prev != nil && !sameStore(r.prev, src); !r.foreign {
-		r.known.prev = r.prev
+	if id, ok := src.(mail.Identifier); ok {
+		r.identity = id.Identity()
+	}
+	if r.identity != "" {
+		r.known.prev, r.known.identity = r.prev, r.identity
 	}
 	r.progress.report = o.Progress
 	return r, nil
@@ -195,18 +199,18 @@ func (r *run) plan(all []mail.Mailbox) {
 		return
 	}
 	there := make(map[mail.Name]bool, len(all))
-	ids := make(map[string]bool, len(all))
+	r.ids = make(map[string]bool, len(all))
 	for _, box := range all {
 		there[box.Name] = true
-		ids[box.ID] = true
+		r.ids[box.ID] = true
 	}
 	for _, old := range r.prev.Boxes() {
 		if there[old.Name] {
 			continue
 		}
 		r.edits = append(r.edits, boxEdit{name: old.Name})
-		if old.ID != "" && ids[old.ID] && !r.foreign {
-			continue // it has another name now
+		if r.renamed(&old) {
+			continue
 		}
 		r.rows = append(r.rows, mail.Row{Mailbox: old.Name, Method: "deleted", Vanished: old.Messages})
 	}
@@ -256,10 +260,8 @@ func (r *run) finish(ctx context.Context) (Report, error) {
 	if err != nil {
 		return report, err
 	}
-	account := snapshot.Account{Name: r.o.Account, Began: r.o.Now.UTC().Truncate(time.Second), Ended: time.Now().UTC().Truncate(time.Second), Program: r.o.Program}
-	if id, ok := r.src.(mail.Identifier); ok {
-		account.Identity = id.Identity()
-	}
+	account := snapshot.Account{Name: r.o.Account, Identity: r.identity, Program: r.o.Program,
+		Began: r.o.Now.UTC().Truncate(time.Second), Ended: time.Now().UTC().Truncate(time.Second)}
 	if !r.o.Selection.IsZero() {
 		text, err := r.o.Selection.Canonical()
 		if err != nil {

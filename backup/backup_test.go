@@ -554,18 +554,23 @@ func TestAFailedMessageIsTriedThoughNothingChanged(t *testing.T) {
 	})
 }
 
-// TestAnUnreadMailboxInheritsNothingForeign: when an account moved to another
-// store and a mailbox there cannot be read, that of the old store is not shown
-// in its place.
-func TestAnUnreadMailboxInheritsNothingForeign(t *testing.T) {
+// TestAnUnreadMailboxKeepsWhatAnotherStoreHad: when an account moved to another
+// store and a mailbox there cannot be read, that of the old store stays until it can.
+func TestAnUnreadMailboxKeepsWhatAnotherStoreHad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1, memory.Options{})
 		fill(t, w.store, mail.Inbox, 5)
 		w.backup(w.store, Options{})
-		report := w.backup(denied{memory.New(memory.Options{ID: "other"})}, Options{})
+		other := memory.New(memory.Options{ID: "other"})
+		fill(t, other, mail.Inbox, 1)
+		report := w.backup(denied{other}, Options{})
 		held := contents(t, w.open(report.Snapshot))
-		if report.Complete() || len(held[mail.Inbox]) != 0 || w.files(report.Snapshot) != 0 {
-			t.Errorf("complete: %v, held: %d", report.Complete(), len(held[mail.Inbox]))
+		if report.Complete() || len(held[mail.Inbox]) != 5 || report.Ledger.Total().Vanished != 0 {
+			t.Errorf("not readable: complete: %v, held: %d, want 5", report.Complete(), len(held[mail.Inbox]))
+		}
+		report = w.backup(other, Options{})
+		if d := cmp.Diff(contents(t, other), contents(t, w.open(report.Snapshot))); d != "" || report.Ledger.Total().Vanished != 5 {
+			t.Errorf("readable: %+v, -store +snapshot:\n%s", report.Ledger.Total(), d)
 		}
 	})
 }

@@ -46,6 +46,9 @@ func (r *run) fail(err error) {
 func (r *run) leave(ctx context.Context, box mail.Mailbox) error {
 	m := &mailbox{run: r, box: box, row: mail.Row{Mailbox: box.Name, Server: -1, Method: "left out"}}
 	if m.old, m.moved = r.past(&box); m.old == nil {
+		m.old = r.namesake(&box)
+	}
+	if m.old == nil {
 		m.row.Excluded = max(box.Count, 0)
 		m.row.Listed = m.row.Excluded
 		var edit *boxEdit

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"roost/mail"
 	"roost/snapshot"
 )
 
@@ -14,7 +13,8 @@ import (
 // mailbox they stood, and those of this run in accounts that show one message in
 // several mailboxes. So what was moved is not fetched again.
 type knownGUIDs struct {
-	prev *snapshot.Source // nil: no snapshot of this store
+	prev     *snapshot.Source // nil: no snapshot of this store
+	identity string           // of the store
 
 	once   sync.Once // builds places, when first asked
 	err    error
@@ -90,7 +90,7 @@ func (k *knownGUIDs) read(ctx context.Context) error {
 	var in snapshot.Interner
 	boxes := k.prev.Boxes()
 	for i := range boxes {
-		if boxes[i].Messages == 0 {
+		if boxes[i].Messages == 0 || k.prev.StoreOf(&boxes[i]) != k.identity {
 			continue
 		}
 		buckets, _ := k.prev.BucketsLeft(ctx, boxes[i].Name)
@@ -129,10 +129,4 @@ func (k *knownGUIDs) load(ctx context.Context, at place) (snapshot.Stored, bool,
 		return m, ok && k.prev.Trusts(&m), nil
 	}
 	return snapshot.Stored{}, false, nil
-}
-
-// sameStore reports whether GUIDs and tokens of the last snapshot hold for src.
-func sameStore(prev *snapshot.Source, src mail.Source) bool {
-	id, ok := src.(mail.Identifier)
-	return prev != nil && ok && id.Identity() != "" && id.Identity() == prev.Identity()
 }

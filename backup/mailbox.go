@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -14,10 +15,11 @@ import (
 
 // mailbox is one mailbox on its way into the snapshot.
 type mailbox struct {
-	run   *run
-	box   mail.Mailbox
-	old   *snapshot.Box // what the last snapshot has of it, maybe under another name; nil: nothing that holds
-	moved bool          // old stands under another name
+	run       *run
+	box       mail.Mailbox
+	old       *snapshot.Box // what the last snapshot has of it, maybe under another name; nil: nothing that holds
+	makesRoom *snapshot.Box // without old: another mailbox, which the last snapshot has under the name; nil: none
+	moved     bool          // old stands under another name
 
 	buckets  []snapshot.Bucket // of old, ascending
 	changes  mail.Changes
@@ -48,7 +50,9 @@ type mailbox struct {
 func (r *run) mailbox(ctx context.Context, box mail.Mailbox) error {
 	defer r.progress.mailboxDone(box.Name)
 	m := &mailbox{run: r, box: box, row: mail.Row{Mailbox: box.Name, Server: box.Count}, past: entryCache{prev: r.prev}}
-	m.old, m.moved = r.past(&box)
+	if m.old, m.moved = r.past(&box); m.old == nil {
+		m.makesRoom = r.namesake(&box)
+	}
 	if m.old != nil && m.old.Messages <= keptEntries {
 		m.past.room = keptEntries
 	}
@@ -57,7 +61,7 @@ func (r *run) mailbox(ctx context.Context, box mail.Mailbox) error {
 	case box.Err != nil:
 		return m.keep(ctx, box.Err)
 	case box.NoSelect:
-		m.row.Server, m.row.Method = -1, "none"
+		m.row.Server, m.row.Method, m.row.Vanished = -1, "none", m.before()
 		m.done(nil, mail.Changes{})
 		return nil
 	case m.unchanged() && m.load(ctx) == nil:
@@ -82,26 +86,6 @@ func (r *run) mailbox(ctx context.Context, box mail.Mailbox) error {
 	return m.store(ctx)
 }
 
-// past is what the last snapshot has of a mailbox, and whether under another name.
-func (r *run) past(box *mail.Mailbox) (old *snapshot.Box, moved bool) {
-	if r.prev == nil || r.foreign {
-		return nil, false
-	}
-	if old, ok := r.prev.Box(box.Name); ok && (old.ID == "" || box.ID == "" || old.ID == box.ID) {
-		return old, false
-	}
-	if box.ID == "" {
-		return nil, false
-	}
-	boxes := r.prev.Boxes()
-	for i := range boxes {
-		if boxes[i].ID == box.ID {
-			return &boxes[i], true
-		}
-	}
-	return nil, false
-}
-
 func (r *run) pendingOf(old *snapshot.Box) map[mail.Key]*snapshot.Problem {
 	if old == nil {
 		return nil
@@ -119,6 +103,14 @@ func (r *run) pendingOf(old *snapshot.Box) map[mail.Key]*snapshot.Problem {
 // fullNoted is how much later than the last one a full listing must be to be
 // noted: where every listing is full, the line must not change with each run.
 const fullNoted = 24 * time.Hour
+
+// before is how many messages the last snapshot has under the mailbox, be it this one or another.
+func (m *mailbox) before() int64 {
+	if b := cmp.Or(m.old, m.makesRoom); b != nil {
+		return b.Messages
+	}
+	return 0
+}
 
 // full reports whether the mailbox must be listed in full.
 func (m *mailbox) full() bool {
@@ -148,6 +140,9 @@ func (m *mailbox) unchanged() bool {
 // carry takes the mailbox over as the last snapshot has it.
 func (m *mailbox) carry(ctx context.Context, line snapshot.Box) error {
 	line.Name, line.Raw, line.Role, line.Subscribed = m.box.Name, rawOf(&m.box), m.box.Role, m.box.Subscribed
+	if m.old != nil {
+		line.Identity = m.run.storeOf(m.old)
+	}
 	var edit *boxEdit
 	if m.old == nil {
 		edit = &boxEdit{name: m.box.Name} // nothing of another store's or another mailbox's stays under the name
@@ -170,6 +165,7 @@ func (m *mailbox) keep(ctx context.Context, why error) error {
 	ctx = context.WithoutCancel(ctx)
 	m.run.fail(why)
 	m.buckets = nil // they may be what was left of a damaged snapshot
+	m.old = cmp.Or(m.old, m.makesRoom)
 	line := snapshot.Box{ID: m.box.ID, NoSelect: m.box.NoSelect}
 	m.row = mail.Row{Mailbox: m.box.Name, Server: -1, Method: "not read"}
 	if m.old != nil {

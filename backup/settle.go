@@ -19,10 +19,7 @@ func (m *mailbox) settle() {
 		m.bytes -= w.removed
 	}
 	if m.voided {
-		m.row.Vanished = 0
-		if m.old != nil {
-			m.row.Vanished = max(0, m.old.Messages-m.row.Known)
-		}
+		m.row.Vanished = max(0, m.before()-m.row.Known)
 	} else {
 		m.bytes += m.base
 		for _, b := range m.buckets {
@@ -105,9 +102,7 @@ func (m *mailbox) done(buckets []snapshot.Bucket, ch mail.Changes) {
 
 // gone hands in a mailbox that went while it was being read.
 func (m *mailbox) gone() {
-	if m.old != nil {
-		m.row.Vanished = m.old.Messages
-	}
+	m.row.Vanished = m.before()
 	m.run.add(m.row, nil, &boxEdit{name: m.box.Name}, nil)
 }
 
@@ -119,17 +114,18 @@ func (m *mailbox) pretend(ctx context.Context) error {
 			return err
 		}
 		for _, l := range w.fresh {
-			_, out := m.run.o.Selection.Message(l.m, time.Time{})
-			switch out = out && !m.run.o.Selection.NeedsHeader(); {
-			case out && w.has(l.slot):
-				m.row.Held++
-			case out:
-				m.row.Excluded++
-			default:
-				m.row.New++
-				m.row.Held++
+			it := item{listed: l, again: w.has(l.slot)}
+			if err := m.recognise(ctx, &it, w.rescued); err != nil {
+				return err
 			}
+			if it.state != excluded {
+				it.state = stored // as far as can be foreseen
+			}
+			m.count(&it)
 		}
+	}
+	if m.voided {
+		m.row.Vanished = max(0, m.before()-m.row.Known)
 	}
 	m.run.add(m.row, &snapshot.Box{Name: m.box.Name, Messages: m.row.Held}, nil, nil)
 	return nil

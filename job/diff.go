@@ -80,7 +80,7 @@ func diffBox(ctx context.Context, older, newer *snapshot.Source, name mail.Name,
 	if now != nil {
 		cur = now.Messages
 	}
-	if was != nil && now != nil && (was.UIDValidity != now.UIDValidity || older.Identity() != newer.Identity()) {
+	if was != nil && now != nil && (was.UIDValidity != now.UIDValidity || storeOf(older, name) != storeOf(newer, name)) {
 		if !yield(Difference{Mailbox: name, Kind: Renewed}, nil) {
 			return false
 		}
@@ -102,6 +102,15 @@ func diffBox(ctx context.Context, older, newer *snapshot.Source, name mail.Name,
 	}
 	gone := slices.DeleteFunc(old, func(m mail.Message) bool { _, left := flags[m.Key]; return !left })
 	return yieldAll(name, Removed, gone, yield)
+}
+
+// storeOf is the identity of the store that a mailbox of a snapshot is of.
+func storeOf(src *snapshot.Source, name mail.Name) string {
+	box, ok := src.Box(name)
+	if !ok {
+		return ""
+	}
+	return src.StoreOf(box)
 }
 
 func yieldAll(name mail.Name, kind DifferenceKind, all []mail.Message, yield func(Difference, error) bool) bool {

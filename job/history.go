@@ -91,7 +91,7 @@ func vanished(ctx context.Context, older, newer *snapshot.Source, box mail.Mailb
 	if err != nil {
 		return nil, err
 	}
-	if now.UIDValidity == was.UIDValidity {
+	if now.UIDValidity == was.UIDValidity && storeOf(older, box.Name) == storeOf(newer, box.Name) {
 		for i := range now.Messages {
 			delete(gone, now.Messages[i].Key)
 		}
@@ -141,7 +141,7 @@ func (h history) forget(ctx context.Context, src *snapshot.Source) error {
 		}
 		for i := range all {
 			box, ok := all[i].source.Box(name)
-			if !ok || box.UIDValidity != ch.UIDValidity {
+			if !ok || box.UIDValidity != ch.UIDValidity || storeOf(all[i].source, name) != storeOf(src, name) {
 				continue
 			}
 			for j := range ch.Messages {

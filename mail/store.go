@@ -173,7 +173,7 @@ type Alterer interface {
 // Identifier is a Source that can say which store it is.
 type Identifier interface {
 	// Identity is equal for two Sources exactly if GUIDs and tokens of the
-	// one hold for the other: "imap://alice@mail.example.com:993". It never
+	// one hold for the other: "imap://alice@mail.example.com". It never
 	// holds a secret.
 	Identity() string
 }

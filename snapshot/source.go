@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -129,6 +130,10 @@ func (s *Source) Time() time.Time { return s.account.Began }
 // one hold for the other (mail.Identifier). "" if unknown.
 func (s *Source) Identity() string { return s.account.Identity }
 
+// StoreOf is the identity of the store that a mailbox was read from: mostly Identity, but a run keeps what it does not
+// look at, also when the account has moved to another store since.
+func (s *Source) StoreOf(box *Box) string { return cmp.Or(box.Identity, s.account.Identity) }
+
 // Boxes are all mailboxes, sorted by name, with what the store said of its state.
 func (s *Source) Boxes() []Box { return s.boxes }
 
@@ -198,8 +203,12 @@ func (s *Source) list(ctx context.Context, ch *mail.Changes, b Bucket, box *Box,
 		return err
 	}
 	var shard Shard
+	foreign := s.StoreOf(box) != s.Identity()
 	for i := range entries {
 		e := &entries[i]
+		if foreign {
+			e.GUID = "" // it holds in another store than that of the snapshot
+		}
 		m := mail.Message{Key: e.Slot.Key(), UID: e.Slot.UID(box.UIDValidity), ModSeq: e.ModSeq, GUID: e.GUID, Flags: e.Flags, Size: -1}
 		if e.Extra != nil {
 			m.Extra = &e.Extra.Extra

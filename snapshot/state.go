@@ -56,7 +56,8 @@ type Box struct {
 	Bytes         int64      `json:"bytes,omitempty"`
 	Selection     string     `json:"selection,omitempty"`
 	Kept          time.Time  `json:"kept,omitzero"`
-	Full          time.Time  `json:"full,omitzero"` // when it was last listed in full, give or take a day; zero: not known
+	Identity      string     `json:"identity,omitempty"` // the store it was read from, if that is not the account's
+	Full          time.Time  `json:"full,omitzero"`      // when it was last listed in full, give or take a day; zero: not known
 }
 
 // Mailbox is b in the words of package mail. Its Token is not set: a token of

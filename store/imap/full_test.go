@@ -13,3 +13,16 @@ func TestIsYahoo(t *testing.T) {
 		}
 	}
 }
+
+// The identity is that of the account, by whichever port of IMAP it is read; other servers on one host are others.
+func TestIdentity(t *testing.T) {
+	identity := func(port int) string {
+		return (&Store{options: Options{Host: "mail.example.com", Port: port, User: "alice"}}).Identity()
+	}
+	if a, b := identity(143), identity(993); a != b || a != "imap://alice@mail.example.com" {
+		t.Errorf("Identity is %q by port 143 and %q by 993", a, b)
+	}
+	if a, b := identity(1143), identity(2143); a == b || a == identity(143) {
+		t.Errorf("Identity is %q by port 1143 and %q by 2143", a, b)
+	}
+}

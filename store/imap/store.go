@@ -103,7 +103,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Identity is the URL of the account, as "imap://alice@mail.example.com:993". Without a name the certificate's stands there.
+// Identity is the URL of the account, as "imap://alice@mail.example.com". The two ports of IMAP lead to the same mail, so only
+// another one is named. Without a name the certificate's stands there.
 func (s *Store) Identity() string {
 	user := s.options.User
 	for _, as := range []string{s.options.ActAs, s.options.ProxyAuth} {
@@ -114,7 +115,11 @@ func (s *Store) Identity() string {
 	if own := s.options.Certificate; user == "" && own != nil && own.Leaf != nil {
 		user = own.Leaf.Subject.CommonName
 	}
-	return fmt.Sprintf("imap://%s@%s", user, s.address())
+	where := s.address()
+	if s.options.Port == 143 || s.options.Port == 993 {
+		where = s.options.Host
+	}
+	return fmt.Sprintf("imap://%s@%s", user, where)
 }
 
 func (s *Store) address() string {
