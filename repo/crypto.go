@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -24,8 +25,11 @@ const (
 	sealOverhead = ivSize + tagSize
 )
 
+// ErrDamaged says that an object of the repository is missing, or is not what was stored under its name.
+var ErrDamaged = errors.New("damaged")
+
 // errDamaged says that sealed bytes are not what was sealed with this key.
-var errDamaged = errors.New("authentication failed: damaged, or sealed with another key")
+var errDamaged = fmt.Errorf("authentication failed: %w, or sealed with another key", ErrDamaged)
 
 // keyBytes is a key as it is stored: the secret that everything in the repository hangs on.
 type keyBytes struct {

@@ -1,12 +1,15 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -118,7 +121,8 @@ func patientIndex(p []byte) ([]packEntry, error) {
 }
 
 // LoadIndex makes the blobs of all index files known that are not known yet. If a file vanished since the last call
-// (a prune ran), everything is loaded anew. Cheap when nothing changed: one listing.
+// (a prune ran), everything is loaded anew. Cheap when nothing changed: one listing. A damaged file is passed over, and
+// tried again by the next call: IndexDamage tells of it, and its blobs are not found unless another file names them.
 func (r *Repo) LoadIndex(ctx context.Context) error {
 	r.loading.Lock()
 	defer r.loading.Unlock()
@@ -146,7 +150,7 @@ func (r *Repo) LoadIndex(ctx context.Context) error {
 			break
 		}
 	}
-	if err := r.loadIndexFiles(ctx, fresh, func(_ ID, packs []packEntry) error {
+	bad, err := r.loadIndexFiles(ctx, fresh, func(_ ID, packs []packEntry) error {
 		for _, p := range packs {
 			n := x.addPack(p.id)
 			for i := range p.blobs {
@@ -154,25 +158,48 @@ func (r *Repo) LoadIndex(ctx context.Context) error {
 			}
 		}
 		return nil
-	}); err != nil {
+	})
+	if err != nil {
 		return fmt.Errorf("load index: %w", err)
 	}
+	for id := range bad {
+		delete(present, id)
+	}
 	r.index.Store(x)
-	r.loaded = present
+	r.loaded, r.badIndex = present, bad
 	return nil
 }
 
+// IndexDamage joins one error for each index file that the last LoadIndex could not read because it is damaged; nil if
+// all were read. What only those files name is not found.
+func (r *Repo) IndexDamage() error {
+	r.loading.Lock()
+	defer r.loading.Unlock()
+	var errs []error
+	for _, id := range slices.SortedFunc(maps.Keys(r.badIndex), func(a, b ID) int { return bytes.Compare(a[:], b[:]) }) {
+		errs = append(errs, r.badIndex[id])
+	}
+	return errors.Join(errs...)
+}
+
 // loadIndexFiles loads the index files, a few at a time, and hands each to use, which must be safe for concurrent use.
-// The first error ends it and is returned.
-func (r *Repo) loadIndexFiles(ctx context.Context, ids []ID, use func(ID, []packEntry) error) error {
+// It returns which are damaged, and why. The first other error ends it and is returned.
+func (r *Repo) loadIndexFiles(ctx context.Context, ids []ID, use func(ID, []packEntry) error) (bad map[ID]error, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan ID)
+	bad = map[ID]error{}
+	var mu sync.Mutex // guards bad
 	var wg sync.WaitGroup
 	for range min(len(ids), max(2, runtime.GOMAXPROCS(0))) {
 		wg.Go(func() {
 			for id := range next {
-				if err := r.loadIndexFile(ctx, id, use); err != nil {
+				err := r.loadIndexFile(ctx, id, use)
+				if errors.Is(err, ErrDamaged) {
+					mu.Lock()
+					bad[id] = err
+					mu.Unlock()
+				} else if err != nil {
 					cancel(err)
 				}
 			}
@@ -186,7 +213,7 @@ func (r *Repo) loadIndexFiles(ctx context.Context, ids []ID, use func(ID, []pack
 	}
 	close(next)
 	wg.Wait()
-	return context.Cause(ctx)
+	return bad, context.Cause(ctx)
 }
 
 func (r *Repo) loadIndexFile(ctx context.Context, id ID, use func(ID, []packEntry) error) error {
@@ -196,7 +223,7 @@ func (r *Repo) loadIndexFile(ctx context.Context, id ID, use func(ID, []packEntr
 	}
 	packs, err := decodeIndex(p)
 	if err != nil {
-		return fmt.Errorf("index %v: %w", id, err)
+		return fmt.Errorf("index %v: %w", id, damaged(err))
 	}
 	return use(id, packs)
 }

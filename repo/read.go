@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"roost/blob"
 )
@@ -59,7 +60,7 @@ func (r *Repo) LoadBlob(ctx context.Context, t BlobType, id ID, buf []byte) ([]b
 // loadPlace reads one copy of a blob.
 func (r *Repo) loadPlace(ctx context.Context, at *location, buf []byte) ([]byte, error) {
 	if err := checkPlace(&at.packed); err != nil {
-		return nil, fmt.Errorf("pack %v: %w", at.pack, err)
+		return nil, fmt.Errorf("pack %v: %w", at.pack, damaged(err))
 	}
 	h := blob.Handle{Kind: blob.Pack, Name: at.pack.String()}
 	// To clear a new buffer for each blob took a tenth of the time of a restore.
@@ -70,11 +71,14 @@ func (r *Repo) loadPlace(ctx context.Context, at *location, buf []byte) ([]byte,
 	sealed := grow((*space)[:0], int(at.length))
 	*space = sealed
 	if err := r.bucket.ReadAt(ctx, h, sealed, int64(at.offset)); err != nil {
+		if errors.Is(err, blob.ErrNotExist) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = damaged(err) // the pack is missing, or cut short
+		}
 		return nil, err
 	}
 	p, err := r.openBlob(&at.packed, sealed, buf)
 	if err != nil {
-		return nil, fmt.Errorf("pack %v: %w", at.pack, err)
+		return nil, fmt.Errorf("pack %v: %w", at.pack, damaged(err))
 	}
 	return p, nil
 }
@@ -117,7 +121,7 @@ func (r *Repo) LoadTree(ctx context.Context, id ID) (*Tree, error) {
 	}
 	t, err := DecodeTree(p)
 	if err != nil {
-		return nil, fmt.Errorf("tree %v: %w", id, err)
+		return nil, fmt.Errorf("tree %v: %w", id, damaged(err))
 	}
 	r.trees.add(id, t, len(p))
 	return t, nil

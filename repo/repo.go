@@ -43,8 +43,9 @@ type Repo struct {
 	trees  treeCache
 	sealed sync.Pool // of *[]byte, for a blob as it is stored
 
-	loading sync.Mutex  // held while index files are loaded; guards what follows
-	loaded  map[ID]bool // index files in index; nil before the first load
+	loading  sync.Mutex   // held while index files are loaded; guards what follows
+	loaded   map[ID]bool  // index files in index; nil before the first load
+	badIndex map[ID]error // index files that are damaged, and why
 }
 
 // InitOptions adjusts Init; the zero value is right for a password that a person chose.

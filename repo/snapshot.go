@@ -97,10 +97,10 @@ func (r *Repo) LoadSnapshot(ctx context.Context, id ID) (*Snapshot, error) {
 	}
 	var sn Snapshot
 	if err := json.Unmarshal(p, &sn); err != nil {
-		return nil, fmt.Errorf("decode snapshot %v: %w", id, err)
+		return nil, fmt.Errorf("decode snapshot %v: %w", id, damaged(err))
 	}
 	if sn.Tree == nil || sn.Tree.IsNull() {
-		return nil, fmt.Errorf("decode snapshot %v: it has no tree", id)
+		return nil, fmt.Errorf("decode snapshot %v: %w: it has no tree", id, ErrDamaged)
 	}
 	sn.ID = id
 	return &sn, nil

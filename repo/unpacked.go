@@ -40,13 +40,21 @@ func (r *Repo) loadUnpacked(ctx context.Context, kind blob.Kind, id ID) ([]byte,
 	}
 	p, err := r.openUnpacked(body)
 	if err != nil {
-		return nil, fmt.Errorf("load %v: %w", h, err)
+		return nil, fmt.Errorf("load %v: %w", h, damaged(err))
 	}
 	return p, nil
 }
 
 // errHash says that stored bytes are not those that their name promises.
-var errHash = errors.New("bytes do not match the name: damaged")
+var errHash = fmt.Errorf("bytes do not match the name: %w", ErrDamaged)
+
+// damaged is err as a kind of ErrDamaged.
+func damaged(err error) error {
+	if err == nil || errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
+}
 
 // openUnpacked decrypts body in place and returns the JSON in it.
 func (r *Repo) openUnpacked(body []byte) ([]byte, error) {
