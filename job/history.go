@@ -25,13 +25,14 @@ type history map[mail.Name][]lost
 
 // history walks the account's snapshots up to sn, oldest first. A message is
 // known by its key and its mailbox's UIDVALIDITY: moved mail is deleted in one
-// mailbox and new in another. Two snapshots of it are held at a time.
-func (r *Repository) history(ctx context.Context, sn *Snapshot, sel query.Selection) (history, error) {
-	list, _, err := r.Snapshots(ctx, sn.Account())
-	if err != nil {
-		return nil, err
+// mailbox and new in another. Two snapshots of it are held at a time. damage is
+// of snapshots that cannot be read: what only they hold is not in the history.
+func (r *Repository) history(ctx context.Context, sn *Snapshot, sel query.Selection) (past history, damage, err error) {
+	list, _, damage := r.Snapshots(ctx, sn.Account())
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
 	}
-	past := history{}
+	past = history{}
 	var before *Snapshot
 	for i := range list {
 		next := &list[i]
@@ -40,13 +41,13 @@ func (r *Repository) history(ctx context.Context, sn *Snapshot, sel query.Select
 		}
 		if before != nil {
 			if err := past.add(ctx, before.Source, next.Source, next.Time, sel); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 		before = next
 	}
 	// What came back later, as after a restore, is not deleted.
-	return past, past.forget(ctx, sn.Source)
+	return past, damage, past.forget(ctx, sn.Source)
 }
 
 func (h history) add(ctx context.Context, older, newer *snapshot.Source, since time.Time, sel query.Selection) error {

@@ -113,13 +113,15 @@ func (s *Stat) count(m *mail.Message) {
 
 // Items yields the messages of a snapshot that o selects, mailbox by mailbox, and
 // behind each mailbox's those that were deleted. An error ends the stream; it is
-// a *Missing if a mask means no mailbox.
+// a *Missing if a mask means no mailbox. What earlier snapshots cannot tell
+// because they are damaged is an error behind everything else.
 func (r *Repository) Items(ctx context.Context, sn *Snapshot, o LookOptions) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		var past history
+		var damage error
 		if o.Deleted {
 			var err error
-			if past, err = r.history(ctx, sn, o.Select); err != nil {
+			if past, damage, err = r.history(ctx, sn, o.Select); err != nil {
 				yield(Item{}, err)
 				return
 			}
@@ -152,6 +154,9 @@ func (r *Repository) Items(ctx context.Context, sn *Snapshot, o LookOptions) ite
 					return
 				}
 			}
+		}
+		if damage != nil {
+			yield(Item{}, damage)
 		}
 	}
 }

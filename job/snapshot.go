@@ -21,6 +21,11 @@ var ErrWhichSnapshot = errors.New("which account?")
 type Snapshot struct {
 	*repo.Snapshot
 	Source *snapshot.Source
+
+	// Doubt joins the errors of snapshots that cannot be read, if this is the
+	// newest of the others: one of them may be newer. nil: it surely is the newest,
+	// or was not asked for as such.
+	Doubt error
 }
 
 // Account is the name of the account in it.
@@ -60,19 +65,18 @@ func (r *Repository) Snapshots(ctx context.Context, account string) (list []Snap
 		case err != nil:
 			errs = append(errs, err)
 		default:
-			list = append(list, Snapshot{sn, source})
+			list = append(list, Snapshot{Snapshot: sn, Source: source})
 		}
 	}
 	return list, others, errors.Join(errs...)
 }
 
-// Latest are the newest snapshots of each account, by name.
+// Latest are the newest snapshots of each account, by name. An error beside a
+// list joins those of snapshots that cannot be read, of which one may be newer.
 func (r *Repository) Latest(ctx context.Context) ([]Snapshot, error) {
 	newest := map[string]*repo.Snapshot{}
 	all, err := r.Repo.Snapshots(ctx)
-	if err != nil {
-		return nil, err // what cannot be read may be the newest
-	}
+	errs := []error{err}
 	for _, sn := range all {
 		if slices.Contains(sn.Tags, backup.Tag) && len(sn.Paths) == 1 {
 			newest[sn.Paths[0]] = sn
@@ -81,27 +85,28 @@ func (r *Repository) Latest(ctx context.Context) ([]Snapshot, error) {
 	var list []Snapshot
 	for _, sn := range newest {
 		source, err := snapshot.Open(ctx, r.Repo, sn)
-		if errors.Is(err, snapshot.ErrNotMail) {
-			continue
+		switch {
+		case errors.Is(err, snapshot.ErrNotMail):
+		case err != nil:
+			errs = append(errs, err)
+		default:
+			list = append(list, Snapshot{Snapshot: sn, Source: source})
 		}
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, Snapshot{sn, source})
 	}
 	slices.SortFunc(list, func(a, b Snapshot) int { return strings.Compare(a.Account(), b.Account()) })
-	return list, nil
+	return list, errors.Join(errs...)
 }
 
 // Find opens the snapshot that spec means: a beginning of its ID, "latest" if
 // the repository holds one account only, or "latest:ACCOUNT". With at, "latest"
-// is the newest that was taken by then.
+// is the newest that was taken by then. A snapshot that cannot be read does not
+// hide the others, but what "latest" finds is in Doubt then.
 func (r *Repository) Find(ctx context.Context, spec string, at time.Time) (*Snapshot, error) {
 	word, account, named := strings.Cut(spec, ":")
 	var sn *repo.Snapshot
-	var err error
+	var err, doubt error
 	if word == "latest" {
-		if sn, err = r.newest(ctx, account, named, at); err != nil {
+		if sn, doubt, err = r.newest(ctx, account, named, at); err != nil {
 			err = fmt.Errorf("find snapshot %s: %w", spec, err)
 		}
 	} else {
@@ -114,15 +119,11 @@ func (r *Repository) Find(ctx context.Context, spec string, at time.Time) (*Snap
 	if err != nil {
 		return nil, err
 	}
-	return &Snapshot{sn, source}, nil
+	return &Snapshot{Snapshot: sn, Source: source, Doubt: doubt}, nil
 }
 
-func (r *Repository) newest(ctx context.Context, account string, named bool, at time.Time) (*repo.Snapshot, error) {
-	all, err := r.Repo.Snapshots(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var newest *repo.Snapshot
+func (r *Repository) newest(ctx context.Context, account string, named bool, at time.Time) (newest *repo.Snapshot, doubt, err error) {
+	all, doubt := r.Repo.Snapshots(ctx)
 	paths := map[string]bool{}
 	for _, sn := range all {
 		if !slices.Contains(sn.Tags, backup.Tag) || len(sn.Paths) != 1 || named && sn.Paths[0] != pathsOf(account)[0] {
@@ -135,13 +136,15 @@ func (r *Repository) newest(ctx context.Context, account string, named bool, at 
 	}
 	switch {
 	case len(paths) > 1:
-		return nil, fmt.Errorf("%w: the repository holds %d; write latest:ACCOUNT", ErrWhichSnapshot, len(paths))
+		return nil, nil, fmt.Errorf("%w: the repository holds %d; write latest:ACCOUNT", ErrWhichSnapshot, len(paths))
+	case newest == nil && doubt != nil:
+		return nil, nil, doubt
 	case newest == nil && len(paths) == 1:
-		return nil, fmt.Errorf("%w: none is that old", repo.ErrNoSnapshot)
+		return nil, nil, fmt.Errorf("%w: none is that old", repo.ErrNoSnapshot)
 	case newest == nil:
-		return nil, repo.ErrNoSnapshot
+		return nil, nil, repo.ErrNoSnapshot
 	}
-	return newest, nil
+	return newest, doubt, nil
 }
 
 // ParseAt reads the time of --at; "" is zero.

@@ -24,7 +24,8 @@ type app struct {
 	getenv func(string) string
 	flags  globalFlags
 
-	connections int // of backup
+	connections int             // of backup
+	repo        *job.Repository // that was opened last
 }
 
 type globalFlags struct {
@@ -42,6 +43,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	a.tellIndexDamage()
 	if sig := (interrupted{}); err != nil && errors.As(context.Cause(ctx), &sig) && !errors.As(err, &sig) {
 		err = fmt.Errorf("%w (%w)", sig, err)
 	}
@@ -189,11 +191,10 @@ func (a *app) open(ctx context.Context) (*job.Env, *job.Repository, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := env.OpenRepository(ctx)
-	if err != nil {
+	if a.repo, err = env.OpenRepository(ctx); err != nil {
 		return nil, nil, err
 	}
-	return env, r, nil
+	return env, a.repo, nil
 }
 
 // prompt asks for a secret on the terminal.

@@ -173,6 +173,7 @@ func (a *app) backup(ctx context.Context, choice job.Choice, o job.BackupOptions
 		return err
 	}
 	defer r.Close()
+	a.repo = r
 	a.tellMade(r)
 
 	m := a.meter("backup")

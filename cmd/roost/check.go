@@ -94,17 +94,16 @@ func (a *app) problems(ctx context.Context, accounts []string) error {
 	}
 	defer r.Close()
 	var list []job.Snapshot
+	var damage error // of snapshots that may be newer
 	for _, name := range accounts {
 		sn, err := r.Find(ctx, "latest:"+name, time.Time{})
 		if err != nil {
 			return err
 		}
-		list = append(list, *sn)
+		list, damage = append(list, *sn), sn.Doubt
 	}
 	if len(accounts) == 0 {
-		if list, err = r.Latest(ctx); err != nil {
-			return err
-		}
+		list, damage = r.Latest(ctx)
 	}
 	var total int64
 	for i := range list {
@@ -122,6 +121,9 @@ func (a *app) problems(ctx context.Context, accounts []string) error {
 		}
 	}
 	if err := a.json("summary", map[string]any{"accounts": len(list), "problems": total}); err != nil {
+		return err
+	}
+	if err := a.unreadable(damage); err != nil {
 		return err
 	}
 	if total > 0 {

@@ -161,6 +161,8 @@ func hintFor(err error) string {
 		{repo.ErrExists, "nothing was changed; --repo names another place"},
 		{repo.ErrWrongPassword, "the password comes from --password-file, RESTIC_PASSWORD_FILE or the configuration: roost config show --origin"},
 		{repo.ErrLocked, "wait until the other run ends; if that program is gone, roost unlock removes its lock"},
+		{repo.ErrDamaged, hintDamage},
+		{repo.ErrNoBlob, hintDamage},
 		{repo.ErrNoSnapshot, "roost snapshots lists those there are"},
 		{repo.ErrAmbiguous, "give more of its letters"},
 		{job.ErrWhichSnapshot, "roost snapshots lists the accounts"},

@@ -119,7 +119,8 @@ func (a *app) restore(ctx context.Context, spec string, f *restoreFlags) error {
 		return err
 	}
 	defer r.Close()
-	sn, err := r.Find(ctx, spec, at)
+	a.repo = r
+	sn, err := a.find(ctx, r, spec, at)
 	if err != nil {
 		return err
 	}

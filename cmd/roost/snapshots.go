@@ -81,13 +81,18 @@ func (a *app) snapshots(ctx context.Context, account string) error {
 	if others > 0 {
 		a.note("%s without mail of roost's", count(int64(others), "snapshot"))
 	}
-	if err := a.json("summary", map[string]any{"snapshots": len(list), "others": others}); err != nil {
+	unread := len(joined(damage))
+	if err := a.json("summary", map[string]any{"snapshots": len(list), "others": others, "unreadable": unread}); err != nil {
 		return err
 	}
-	if !a.flags.quiet {
+	switch {
+	case a.flags.quiet:
+	case unread > 0:
+		a.printf("%s, and %s that cannot be read\n", count(int64(len(list)), "snapshot"), grouped(int64(unread)))
+	default:
 		a.printf("%s\n", count(int64(len(list)), "snapshot"))
 	}
-	return damage
+	return a.unreadable(damage)
 }
 
 func stamp(t time.Time) string {
@@ -139,11 +144,20 @@ func (a *app) withSnapshot(ctx context.Context, spec, at string, do func(*job.En
 	if err != nil {
 		return usageError{err}
 	}
-	sn, err := r.Find(ctx, spec, when)
+	sn, err := a.find(ctx, r, spec, when)
 	if err != nil {
 		return err
 	}
 	return do(env, r, sn)
+}
+
+// find opens the snapshot that spec means, and warns if another may be newer.
+func (a *app) find(ctx context.Context, r *job.Repository, spec string, at time.Time) (*job.Snapshot, error) {
+	sn, err := r.Find(ctx, spec, at)
+	if err == nil && sn.Doubt != nil {
+		a.warnAll(sn.Doubt, fmt.Sprintf("it may be newer than %s of %s, which is taken. %s", sn.ID.Short(), stamp(sn.Time), hintDamage))
+	}
+	return sn, err
 }
 
 func (a *app) diffCommand() *cobra.Command {
@@ -156,7 +170,7 @@ flags between two snapshots. The exit code is 6 if there are any.`,
 		Args: args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withSnapshot(cmd.Context(), args[0], "", func(env *job.Env, r *job.Repository, older *job.Snapshot) error {
-				newer, err := r.Find(cmd.Context(), args[1], time.Time{})
+				newer, err := a.find(cmd.Context(), r, args[1], time.Time{})
 				if err != nil {
 					return err
 				}
