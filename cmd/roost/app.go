@@ -19,8 +19,8 @@ import (
 // app is one run of the program: its surroundings and the global flags.
 type app struct {
 	stdin  io.Reader
-	stdout io.Writer
-	stderr io.Writer
+	stdout *stream
+	stderr *stream
 	getenv func(string) string
 	flags  globalFlags
 
@@ -35,7 +35,9 @@ type globalFlags struct {
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) *app {
-	return &app{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv}
+	a := &app{stdin: stdin, getenv: getenv}
+	a.stdout, a.stderr = newStreams(stdout, stderr)
+	return a
 }
 
 // run runs the command that args are and returns the exit code.
@@ -47,12 +49,16 @@ func (a *app) run(ctx context.Context, args []string) int {
 	if sig := (interrupted{}); err != nil && errors.As(context.Cause(ctx), &sig) && !errors.As(err, &sig) {
 		err = fmt.Errorf("%w (%w)", sig, err)
 	}
-	code := exitCode(err)
 	var told said
 	if err != nil && !errors.As(err, &told) {
-		a.complain(err, code)
+		a.complain(err, exitCode(err))
 	}
-	return code
+	if failure := a.stdout.failure(); failure != nil && !errors.Is(err, failure) {
+		failure = fmt.Errorf("write standard output: %w", failure)
+		a.complain(failure, exitCode(failure))
+		err = worst([]error{failure, err})
+	}
+	return exitCode(err)
 }
 
 // complain tells the user of an error, and on a line of its own what to do.
@@ -172,8 +178,8 @@ func (a *app) env() (*job.Env, error) {
 		a.note("%s", n)
 	}
 	env := &job.Env{Config: cfg, Paths: config.PathsOf(a.getenv), Program: "roost " + version()}
-	env.Ask = config.Asker{Getenv: a.getenv, Stderr: a.stderr, Note: func(n string) { a.note("%s", n) }}
-	if a.terminal(a.stdin) {
+	env.Ask = config.Asker{Getenv: a.getenv, Stderr: a.stderr.w, Note: func(n string) { a.note("%s", n) }}
+	if terminal(a.stdin) {
 		env.Ask.Prompt = a.prompt
 	}
 	if a.flags.verbose > 0 {
@@ -202,10 +208,4 @@ func (a *app) prompt(_ context.Context, label string) ([]byte, error) {
 	fmt.Fprintf(a.stderr, "password of %s: ", printable(label))
 	defer fmt.Fprintln(a.stderr)
 	return term.ReadPassword(int(a.stdin.(*os.File).Fd()))
-}
-
-// terminal tells whether one of the three streams is a terminal.
-func (a *app) terminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -181,7 +181,7 @@ func (a *app) backup(ctx context.Context, choice job.Choice, o job.BackupOptions
 		m.set(account, progress{mailboxes: p.Mailboxes, mailboxesDone: p.MailboxesDone, messages: p.Messages,
 			messagesDone: p.MessagesDone, bytes: p.BytesDone, failed: p.Failed})
 	}
-	o.Done = func(out job.Outcome) { m.line(func() { a.outcome(&out, len(accounts) > 1, o.DryRun) }) }
+	o.Done = func(out job.Outcome) { a.outcome(&out, len(accounts) > 1, o.DryRun) }
 	outcomes, err := env.Backup(ctx, r, accounts, o)
 	m.end()
 	if err != nil {

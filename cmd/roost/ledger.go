@@ -207,7 +207,7 @@ func (a *app) conclude(v *verdict, where string, err error) error {
 
 // coloured is text in green or red where that can be seen.
 func (a *app) coloured(text string, good bool) string {
-	if a.flags.noColor || a.getenv("NO_COLOR") != "" || !a.terminal(a.stdout) {
+	if a.flags.noColor || a.getenv("NO_COLOR") != "" || !terminal(a.stdout) {
 		return text
 	}
 	if good {

@@ -1,28 +1,13 @@
 package main
 
 import (
-	"os"
 	"slices"
 	"strings"
-
-	"golang.org/x/term"
 )
 
 // What stands on a terminal is made to fit its width, for a line that wraps is
 // hard to read, and a status line that wraps cannot be cleared. Elsewhere
 // nothing is left out.
-
-// width is how many columns a stream has; 0 if it is no terminal.
-func (a *app) width(stream any) int {
-	if !a.terminal(stream) {
-		return 0
-	}
-	columns, _, err := term.GetSize(int(stream.(*os.File).Fd()))
-	if err != nil {
-		return 0
-	}
-	return columns
-}
 
 // cutTo is s in at most width columns: "…" stands for its middle.
 func cutTo(s string, width int) string {

@@ -56,7 +56,7 @@ func (a *app) table(rows [][]string, spare ...string) {
 			row[i] = printable(text)
 		}
 	}
-	rows = fit(rows, a.width(a.stdout), spare)
+	rows = fit(rows, width(a.stdout), spare)
 	widths := widthsOf(rows)
 	for _, row := range rows {
 		var line strings.Builder

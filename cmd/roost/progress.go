@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"sync"
@@ -23,7 +22,6 @@ type meter struct {
 
 	mu    sync.Mutex // guards what follows
 	parts map[string]progress
-	shown bool // the status line stands on the terminal
 }
 
 // progress is how far the work on one account is.
@@ -55,7 +53,7 @@ func (a *app) meter(verb string) *meter {
 		return &meter{}
 	}
 	m := &meter{app: a, verb: verb, began: time.Now(), parts: map[string]progress{}, stop: make(chan struct{})}
-	m.terminal = a.terminal(a.stderr) && !a.flags.json
+	m.terminal = terminal(a.stderr) && !a.flags.json
 	switch {
 	case m.terminal:
 		m.every = 250 * time.Millisecond
@@ -88,7 +86,9 @@ func (m *meter) end() {
 	}
 	close(m.stop)
 	m.stopped.Wait()
-	m.line(func() {})
+	if m.terminal {
+		m.app.stderr.status("")
+	}
 }
 
 func (m *meter) loop() {
@@ -112,27 +112,10 @@ func (m *meter) show(now time.Time) {
 	case m.app.flags.json:
 		m.app.json("status", s)
 	case m.terminal:
-		fmt.Fprintf(m.app.stderr, "\r\x1b[K%s", s.text(m.app.width(m.app.stderr)-1)) // in the last column some terminals wrap
-		m.shown = true
+		m.app.stderr.status(s.text(width(m.app.stderr) - 1)) // in the last column some terminals wrap
 	default:
 		fmt.Fprintln(m.app.stderr, s.text(0))
 	}
-}
-
-// clear removes the status line. m.mu is held.
-func (m *meter) clear() {
-	if m.shown {
-		io.WriteString(m.app.stderr, "\r\x1b[K")
-		m.shown = false
-	}
-}
-
-// line prints something above the status line, undisturbed by it.
-func (m *meter) line(print func()) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.clear()
-	print()
 }
 
 // status sums up all accounts. m.mu is held.

@@ -90,7 +90,7 @@ func (f *restoreFlags) options(a *app, env *job.Env) (job.RestoreOptions, error)
 // confirm asks a question on the terminal. Where there is none, or the answer
 // is not yes, the error is errRefused.
 func (a *app) confirm(question string) error {
-	if !a.terminal(a.stdin) {
+	if !terminal(a.stdin) {
 		return hinted{fmt.Errorf("%w: there is no terminal to ask on: %s", errRefused, question), "answer yes with --yes, or look with --dry-run"}
 	}
 	fmt.Fprintf(a.stderr, "%s [yes/no] ", question)
