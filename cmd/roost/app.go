@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
-
 	"roost/config"
 	"roost/job"
 )
@@ -26,6 +24,7 @@ type app struct {
 
 	connections int             // of backup
 	repo        *job.Repository // that was opened last
+	asking      sync.Mutex      // held while a question waits for its answer
 }
 
 type globalFlags struct {
@@ -201,11 +200,4 @@ func (a *app) open(ctx context.Context) (*job.Env, *job.Repository, error) {
 		return nil, nil, err
 	}
 	return env, a.repo, nil
-}
-
-// prompt asks for a secret on the terminal.
-func (a *app) prompt(_ context.Context, label string) ([]byte, error) {
-	fmt.Fprintf(a.stderr, "password of %s: ", printable(label))
-	defer fmt.Fprintln(a.stderr)
-	return term.ReadPassword(int(a.stdin.(*os.File).Fd()))
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"strconv"
@@ -60,7 +59,7 @@ by the time of the snapshot, as "Restored 2026-03-01 12.30".`,
 }
 
 // options reads the flags.
-func (f *restoreFlags) options(a *app, env *job.Env) (job.RestoreOptions, error) {
+func (f *restoreFlags) options(ctx context.Context, a *app, env *job.Env) (job.RestoreOptions, error) {
 	o := f.o
 	var err error
 	switch {
@@ -82,23 +81,9 @@ func (f *restoreFlags) options(a *app, env *job.Env) (job.RestoreOptions, error)
 	}
 	o.KeepUIDs = !f.noUIDs
 	if o.Collisions == "replace" && !o.DryRun && !a.flags.yes {
-		return o, a.confirm("messages that are there with another date are replaced, and the old copies removed; go on?")
+		return o, a.confirm(ctx, "messages that are there with another date are replaced, and the old copies removed; go on?")
 	}
 	return o, nil
-}
-
-// confirm asks a question on the terminal. Where there is none, or the answer
-// is not yes, the error is errRefused.
-func (a *app) confirm(question string) error {
-	if !terminal(a.stdin) {
-		return hinted{fmt.Errorf("%w: there is no terminal to ask on: %s", errRefused, question), "answer yes with --yes, or look with --dry-run"}
-	}
-	fmt.Fprintf(a.stderr, "%s [yes/no] ", question)
-	answer, _ := bufio.NewReader(a.stdin).ReadString('\n')
-	if answer != "yes\n" && answer != "y\n" {
-		return fmt.Errorf("%w: the answer was not yes", errRefused)
-	}
-	return nil
 }
 
 func (a *app) restore(ctx context.Context, spec string, f *restoreFlags) error {
@@ -106,7 +91,7 @@ func (a *app) restore(ctx context.Context, spec string, f *restoreFlags) error {
 	if err != nil {
 		return err
 	}
-	o, err := f.options(a, env)
+	o, err := f.options(ctx, a, env)
 	if err != nil {
 		return err
 	}
