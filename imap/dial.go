@@ -61,7 +61,7 @@ func Dial(ctx context.Context, address string, o Options) (*Client, error) {
 	var d net.Dialer
 	raw, err := d.DialContext(dialCtx, "tcp", address)
 	if err != nil {
-		return nil, &Error{Op: "dial", Reason: ReasonConnection, Err: err}
+		return nil, &Error{Op: "dial", Reason: ReasonConnection, Err: ownDeadline(ctx, dialCtx, o.Timeout, err)}
 	}
 	c := newClient(raw, o)
 	if o.Security == TLS {
@@ -193,10 +193,10 @@ func (c *Client) startTLS(ctx context.Context) error {
 	if err := t.HandshakeContext(handshake); err != nil {
 		reason := ReasonTLS
 		var network *net.OpError
-		if ctx.Err() != nil || errors.As(err, &network) && network.Op != "remote error" && network.Op != "local error" || errors.Is(err, io.EOF) {
+		if handshake.Err() != nil || errors.As(err, &network) && network.Op != "remote error" && network.Op != "local error" || errors.Is(err, io.EOF) {
 			reason = ReasonConnection
 		}
-		c.err = &Error{Op: "TLS", Reason: reason, Err: err}
+		c.err = &Error{Op: "TLS", Reason: reason, Err: ownDeadline(ctx, handshake, c.opts.Timeout, err)}
 		c.conn.Close()
 		return c.err
 	}
@@ -204,4 +204,13 @@ func (c *Client) startTLS(ctx context.Context) error {
 	c.reader.Reset(t)
 	c.writer.Reset(t)
 	return nil
+}
+
+// ownDeadline is err, or if that came of our own deadline and not of the caller's, an error that says so: who finds a
+// context's error in what we return takes it for his own.
+func ownDeadline(ctx, own context.Context, timeout time.Duration, err error) error {
+	if ctx.Err() == nil && own.Err() != nil {
+		return fmt.Errorf("no answer within %v", timeout)
+	}
+	return err
 }

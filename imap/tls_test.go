@@ -2,12 +2,14 @@ package imap
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -159,5 +161,32 @@ func TestStartTLSRefused(t *testing.T) {
 		if reason, _ := ReasonOf(err); reason != ReasonTLS {
 			t.Errorf("after %q dial = %v, want reason %d", greeting, err, ReasonTLS)
 		}
+	}
+}
+
+// A server that accepts the connection and then says nothing is no connection, wherever it falls silent: neither a failure of
+// TLS, nor the end of the caller's own time.
+func TestSilentServer(t *testing.T) {
+	silent := func(s *scripted) { io.Copy(io.Discard, s.conn) }
+	for name, c := range map[string]struct {
+		security Security
+		serve    func(*scripted)
+	}{
+		"before TLS":           {TLS, silent},
+		"before the greeting":  {Plaintext, silent},
+		"behind STARTTLS":      {StartTLS, func(s *scripted) { s.send("* OK hello\r\n"); s.play(step{"STARTTLS", "TAG OK go\r\n"}); silent(s) }},
+		"in place of STARTTLS": {StartTLS, func(s *scripted) { s.send("* OK hello\r\n"); silent(s) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Dial(t.Context(), listen(t, c.serve), Options{Security: c.security, Timeout: 100 * time.Millisecond})
+			if reason, ok := ReasonOf(err); !ok || reason != ReasonConnection || errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Dial = %v, reason %v; want reason %v, and no error of a context", err, reason, ReasonConnection)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			if _, err := Dial(ctx, listen(t, c.serve), Options{Security: c.security}); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Dial with a deadline of the caller's = %v, want %v", err, context.DeadlineExceeded)
+			}
+		})
 	}
 }

@@ -98,11 +98,18 @@ func TestConnectionCodes(t *testing.T) {
 	}
 	nobody := closed.Addr().String()
 	closed.Close()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // the system accepts; nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
 	tests := []struct {
 		name, url string
 		want      int
 	}{
 		{"nobody listens", "imap://alice@" + nobody + "?tls=none", exitConnection},
+		{"nobody answers", "imap://alice@" + silent.Addr().String() + "?tls=none&timeout=100ms", exitConnection},
+		{"nobody answers TLS", "imaps://alice@" + silent.Addr().String() + "?timeout=100ms", exitConnection},
 		{"unknown certificate", "imaps://alice@" + good.TLSAddr, exitTLS},
 		{"another pin", "imaps://alice@" + good.TLSAddr + "?pin=" + strings.Repeat("ab", 32), exitTLS},
 		{"wrong password", plain(login("NO [AUTHENTICATIONFAILED] wrong")), exitAuth},
@@ -115,6 +122,9 @@ func TestConnectionCodes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRoost(t)
 			r.exits(tt.want, "account", "test", tt.url)
+			if got := r.stderr.String(); tt.want != exitFailed && !strings.Contains(got, "\nhint: ") {
+				t.Errorf("no hint: %s", got)
+			}
 			r.exits(tt.want, "backup", tt.url)
 			if got := r.stdout.String(); !strings.Contains(got, "INCOMPLETE: 1 account failed") {
 				t.Errorf("verdict %s", got)
