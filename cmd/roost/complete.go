@@ -15,7 +15,7 @@ import (
 )
 
 // completeTime is how long one Tab may take.
-const completeTime = time.Second
+const completeTime = 5 * time.Second
 
 // candidate is one completion.
 type candidate struct {
