@@ -108,8 +108,8 @@ func TestConnectionCodes(t *testing.T) {
 		want      int
 	}{
 		{"nobody listens", "imap://alice@" + nobody + "?tls=none", exitConnection},
-		{"nobody answers", "imap://alice@" + silent.Addr().String() + "?tls=none&timeout=100ms", exitConnection},
-		{"nobody answers TLS", "imaps://alice@" + silent.Addr().String() + "?timeout=100ms", exitConnection},
+		{"nobody answers", "imap://alice@" + silent.Addr().String() + "?tls=none&timeout=1s", exitConnection},
+		{"nobody answers TLS", "imaps://alice@" + silent.Addr().String() + "?timeout=1s", exitConnection},
 		{"unknown certificate", "imaps://alice@" + good.TLSAddr, exitTLS},
 		{"another pin", "imaps://alice@" + good.TLSAddr + "?pin=" + strings.Repeat("ab", 32), exitTLS},
 		{"wrong password", plain(login("NO [AUTHENTICATIONFAILED] wrong")), exitAuth},
