@@ -18,11 +18,12 @@ type Row struct {
 	Listed  int64  `json:"listed"` // what was listed, with what was known to be unchanged
 	Method  string `json:"method"` // how it was listed: "unchanged", "qresync", "condstore", "fetch", "scan", ...
 
-	// Listed is the sum of these four.
+	// Listed is the sum of these five.
 	Held     int64 `json:"held"`     // stored now
 	Failed   int64 `json:"failed"`   // could not be read or stored; each has a Problem
 	Excluded int64 `json:"excluded"` // left out by a rule of the user
 	Gone     int64 `json:"gone"`     // listed, but vanished before it could be read
+	Erased   int64 `json:"erased"`   // erased from the backup by the user, and so not stored again
 
 	// What the run did; for the reader, not for the sum.
 	New      int64 `json:"new"`      // stored for the first time in this mailbox
@@ -47,9 +48,9 @@ type Problem struct {
 
 // Balance is nil if the row sums up, and else says by how much it does not.
 func (r *Row) Balance() error {
-	if sum := r.Held + r.Failed + r.Excluded + r.Gone; sum != r.Listed {
-		return fmt.Errorf("%s does not balance: %d listed, but %d held + %d failed + %d excluded + %d gone = %d",
-			r.Mailbox, r.Listed, r.Held, r.Failed, r.Excluded, r.Gone, sum)
+	if sum := r.Held + r.Failed + r.Excluded + r.Gone + r.Erased; sum != r.Listed {
+		return fmt.Errorf("%s does not balance: %d listed, but %d held + %d failed + %d excluded + %d gone + %d erased = %d",
+			r.Mailbox, r.Listed, r.Held, r.Failed, r.Excluded, r.Gone, r.Erased, sum)
 	}
 	if r.Server >= 0 && r.Server != r.Listed {
 		return fmt.Errorf("%s does not balance: the source says %d messages, %d were listed", r.Mailbox, r.Server, r.Listed)
@@ -85,6 +86,7 @@ func (l *Ledger) Total() Row {
 		t.Failed += r.Failed
 		t.Excluded += r.Excluded
 		t.Gone += r.Gone
+		t.Erased += r.Erased
 		t.New += r.New
 		t.Known += r.Known
 		t.Changed += r.Changed

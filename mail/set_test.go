@@ -90,7 +90,7 @@ func TestLedger(t *testing.T) {
 	}{
 		"all held":             {Row{Server: 3, Listed: 3, Held: 3}, true, true},
 		"the source is silent": {Row{Server: -1, Listed: 3, Held: 3}, true, true},
-		"each kind":            {Row{Server: 6, Listed: 6, Held: 3, Excluded: 2, Gone: 1}, true, true},
+		"each kind":            {Row{Server: 7, Listed: 7, Held: 3, Excluded: 2, Gone: 1, Erased: 1}, true, true},
 		"one failed":           {Row{Server: 3, Listed: 3, Held: 2, Failed: 1}, true, false},
 		"one lost":             {Row{Server: 3, Listed: 3, Held: 2}, false, false},
 		"one not listed":       {Row{Server: 4, Listed: 3, Held: 3}, false, false},
