@@ -12,8 +12,11 @@ import (
 	"roost/mail"
 )
 
-// Layout is the version of the layout that this package writes and reads.
-const Layout = 1
+// Layout is the newest version of the layout that this package writes and reads. Version 1 has no erased.tsv, and is written
+// where there is none: a program that knows only it would store erased messages again.
+const Layout = 2
+
+const layoutNothingErased = 1
 
 // Names of the files beside mail/ and meta/.
 const (
@@ -54,6 +57,7 @@ type Box struct {
 	Next          Slot       `json:"next,omitempty"`
 	Messages      int64      `json:"messages,omitempty"`
 	Bytes         int64      `json:"bytes,omitempty"`
+	Erased        int64      `json:"erased,omitempty"` // messages that the store holds and that were erased here: the marks in erased.tsv
 	Selection     string     `json:"selection,omitempty"`
 	Kept          time.Time  `json:"kept,omitzero"`
 	Identity      string     `json:"identity,omitempty"` // the store it was read from, if that is not the account's
@@ -144,9 +148,9 @@ func decodeAccount(text []byte) (Account, error) {
 	if err := json.Unmarshal(text, &a); err != nil {
 		return a, fmt.Errorf("decode %s: %w", accountFile, err)
 	}
-	if a.Layout != Layout {
-		return a, fmt.Errorf("%w that this roost can read: its layout is version %d, this program knows %d; use a newer roost",
-			ErrNotMail, a.Layout, Layout)
+	if a.Layout < layoutNothingErased || a.Layout > Layout {
+		return a, fmt.Errorf("%w that this roost can read: its layout is version %d, this program knows %d to %d; use a newer roost",
+			ErrNotMail, a.Layout, layoutNothingErased, Layout)
 	}
 	return a, nil
 }

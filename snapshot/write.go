@@ -211,6 +211,7 @@ type Tree struct {
 	prev    *Source // nil: the first snapshot
 	mail    dir
 	meta    dir
+	erased  *Erased
 }
 
 // NewTree begins with what stands in prev, or with nothing if that is nil.
@@ -249,10 +250,19 @@ func (t *Tree) SetBuckets(ctx context.Context, name mail.Name, buckets []Bucket)
 	return nil
 }
 
+// SetErased makes e what the account remembers of erased messages; without a call it remembers nothing.
+func (t *Tree) SetErased(e *Erased) { t.erased = e }
+
 // Save stores the account and returns the root tree for its snapshot.
 func (t *Tree) Save(ctx context.Context, a Account, boxes []Box, problems []Problem, ledger mail.Ledger) (repo.ID, error) {
-	a.Layout = Layout
 	files := make(map[string]repo.Node)
+	a.Layout = layoutNothingErased
+	if !t.erased.IsEmpty() {
+		a.Layout = Layout
+		if err := putFile(ctx, t.session, files, erasedFile, t.erased.append(nil)); err != nil {
+			return repo.ID{}, err
+		}
+	}
 	account, err := json.MarshalIndent(a, "", "  ")
 	if err == nil {
 		err = putFile(ctx, t.session, files, accountFile, append(account, '\n'))
