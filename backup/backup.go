@@ -33,6 +33,7 @@ type Options struct {
 	Connections int  // fetches at once; default DefaultConnections
 	DryRun      bool // list and compare only; no session is needed
 	Full        bool // trust no state: list every mailbox in full
+	Again       bool // forget that messages were erased, and store those that are still there
 	// FullEvery lists a mailbox in full, as Full does, if that was last done so
 	// long ago: servers miss changes of flags in their logs. 0: never.
 	FullEvery time.Duration
@@ -71,6 +72,7 @@ type run struct {
 	identity  string           // of the source; "" if it has none
 	ids       map[string]bool  // of the mailboxes that there are
 	known     knownGUIDs
+	erasure   erasure
 	progress  tally
 	lost      sync.Once // looks for packs that are gone, when first something is missed
 	lostErr   error
@@ -134,7 +136,8 @@ func start(ctx context.Context, src mail.Source, rep *repo.Repo, session *repo.S
 	if r.selection, err = messageRules(o.Selection); err != nil {
 		return nil, err
 	}
-	if r.prev, r.warnings, err = lastReadable(ctx, rep, o.Account); err != nil {
+	r.erasure.again = o.Again
+	if r.prev, r.erasure.past, r.warnings, err = lastReadable(ctx, rep, o.Account); err != nil {
 		return nil, err
 	}
 	if id, ok := src.(mail.Identifier); ok {
@@ -142,6 +145,7 @@ func start(ctx context.Context, src mail.Source, rep *repo.Repo, session *repo.S
 	}
 	if r.identity != "" {
 		r.known.prev, r.known.identity = r.prev, r.identity
+		r.erasure.identity = r.identity
 	}
 	r.progress.report = o.Progress
 	return r, nil
@@ -269,6 +273,7 @@ func (r *run) finish(ctx context.Context) (Report, error) {
 		}
 		account.Selection = json.RawMessage(text)
 	}
+	tree.SetErased(r.erasure.next())
 	root, err := tree.Save(ctx, account, r.boxes, r.problems, report.Ledger)
 	if err != nil {
 		return report, err

@@ -71,8 +71,8 @@ func (r *run) leave(ctx context.Context, box mail.Mailbox) error {
 		m.problems = append(m.problems, q)
 		m.row.Problems = append(m.row.Problems, q.Mail())
 	}
-	m.row.Held = m.old.Messages
-	m.row.Listed = m.row.Held + m.row.Failed
+	m.row.Held, m.row.Erased = m.old.Messages, m.old.Erased
+	m.row.Listed = m.row.Held + m.row.Failed + m.row.Erased
 	return m.carry(ctx, line)
 }
 

@@ -45,8 +45,12 @@ func (r *run) startCutters() (stop func()) {
 	}
 }
 
-// save cuts and stores a message that is held in memory.
+// save cuts and stores a message that is held in memory, unless it was erased.
 func (r *run) save(ctx context.Context, it *item, raw []byte, ranges []message.Range) ([]message.Range, error) {
+	if r.erasure.holds(raw) {
+		it.state = erased
+		return ranges, nil
+	}
 	ranges = message.Cut(ranges, raw)
 	content := make([]repo.ID, len(ranges))
 	for i, g := range ranges {

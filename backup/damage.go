@@ -35,12 +35,12 @@ func damaged(ctx context.Context, err error) error {
 	return &damage{err}
 }
 
-// lastReadable opens the newest snapshot of the account that can be opened; nil if there is none. The warnings tell
-// which newer ones cannot.
-func lastReadable(ctx context.Context, rep *repo.Repo, account string) (prev *snapshot.Source, warnings []string, err error) {
+// lastReadable opens the newest snapshot of the account that can be opened, and what it knows of erased messages; nil if there
+// is none. The warnings tell which newer ones cannot.
+func lastReadable(ctx context.Context, rep *repo.Repo, account string) (prev *snapshot.Source, gone *snapshot.Erased, warnings []string, err error) {
 	all, err := rep.Snapshots(ctx)
 	if err != nil {
-		return nil, nil, err // one that cannot be read may have been the newest
+		return nil, nil, nil, err // one that cannot be read may have been the newest
 	}
 	filter := repo.SnapshotFilter{Path: "/" + snapshot.FileName(account), Tags: []string{Tag}}
 	for _, sn := range slices.Backward(all) {
@@ -49,14 +49,17 @@ func lastReadable(ctx context.Context, rep *repo.Repo, account string) (prev *sn
 		}
 		prev, err := snapshot.Open(ctx, rep, sn)
 		if err == nil {
-			return prev, warnings, nil
+			gone, err = prev.Erased(ctx)
+		}
+		if err == nil {
+			return prev, gone, warnings, nil
 		}
 		if ctx.Err() != nil || errors.Is(err, snapshot.ErrNotMail) {
-			return nil, nil, err // of another layout: a newer program wrote it
+			return nil, nil, nil, err // of another layout: a newer program wrote it
 		}
 		warnings = append(warnings, fmt.Sprintf("the snapshot before this one is damaged and was not used: %v", err))
 	}
-	return nil, warnings, nil
+	return nil, nil, warnings, nil
 }
 
 // warn notes something that the user should know although nothing is missing.
@@ -204,8 +207,8 @@ func (r *rescue) find(l listed) (snapshot.Stored, bool) {
 // cannotKeep hands in a mailbox that was not read now, and of which the last
 // snapshot is damaged: nothing of it can be kept.
 func (m *mailbox) cannotKeep(why error) {
-	m.row.Listed -= m.row.Held
-	m.row.Held = 0
+	m.row.Listed -= m.row.Held + m.row.Erased
+	m.row.Held, m.row.Erased = 0, 0
 	line := snapshot.Box{ID: m.box.ID, NoSelect: m.box.NoSelect, Kept: m.run.prevTime()}
 	line.Name, line.Raw, line.Role, line.Subscribed = m.box.Name, rawOf(&m.box), m.box.Role, m.box.Subscribed
 	m.problem(snapshot.Problem{Reason: "nothing of it is kept: " + why.Error(), Size: -1})

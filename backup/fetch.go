@@ -92,6 +92,10 @@ func (m *mailbox) book(w *work) {
 // messages whose GUID is known.
 func (m *mailbox) recognise(ctx context.Context, it *item, left *rescue) error {
 	s := &m.run.o.Selection
+	if m.run.erasure.lists(it.m) {
+		it.state = erased
+		return nil
+	}
 	if !s.NeedsHeader() {
 		if _, out := s.Message(it.m, time.Time{}); out {
 			it.state = excluded
@@ -294,7 +298,12 @@ func (m *mailbox) receive(ctx context.Context, it *item, body io.Reader, wg *syn
 	}
 	if int64(len(whole)) > limit {
 		defer func() { m.run.buffers <- buf }()
-		return m.stream(ctx, it, io.MultiReader(bytes.NewReader(whole), body))
+		all := io.MultiReader(bytes.NewReader(whole), body)
+		if !it.innocent && m.run.erasure.opens(whole) {
+			m.judge(it, all)
+			return nil
+		}
+		return m.stream(ctx, it, all)
 	}
 	it.octets = int64(len(whole))
 	m.run.progress.message(it.octets, false)
@@ -303,6 +312,11 @@ func (m *mailbox) receive(ctx context.Context, it *item, body io.Reader, wg *syn
 		return nil
 	}
 	if m.run.o.Selection.SkipAttachments {
+		if m.run.erasure.holds(whole) { // else those who cut look
+			it.state = erased
+			m.run.buffers <- buf
+			return nil
+		}
 		m.withoutAttachments(it, buf)
 	}
 	wg.Add(1)

@@ -37,7 +37,7 @@ func (m *mailbox) list(ctx context.Context, loaded error) error {
 func (m *mailbox) listChanges(ctx context.Context) error {
 	var since mail.Token
 	// Only a full list can count what rules leave out.
-	if m.old != nil && !m.full() && m.old.Selection == m.run.selection && m.run.selection == "" && !m.mustList() {
+	if m.old != nil && !m.full() && m.old.Selection == m.run.selection && m.run.selection == "" && !m.mustList() && !m.erasedWanted() {
 		since = m.old.Token
 	}
 	if err := m.ask(ctx, since); err != nil {
@@ -108,6 +108,7 @@ func (m *mailbox) fold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	now = m.passOver(now)
 	var held, fresh, vanished int64
 	m.base, m.stale = 0, 0
 	if !m.voided && !m.thorough {
@@ -145,7 +146,8 @@ func (m *mailbox) fold(ctx context.Context) error {
 	}
 	m.row.Vanished = vanished
 	m.row.Held = held - vanished
-	m.row.Listed = m.row.Held + fresh + int64(len(ch.Failed))
+	m.row.Erased = int64(len(m.marks))
+	m.row.Listed = m.row.Held + fresh + int64(len(ch.Failed)) + m.row.Erased
 	if ch.Full {
 		m.row.Listed = all
 	}
@@ -166,6 +168,7 @@ func (m *mailbox) place(ctx context.Context, old []snapshot.Bucket, in *snapshot
 	if err != nil {
 		return nil, err
 	}
+	loose = m.markedSlots(messages, loose)
 	now := make([]listed, len(messages))
 	for i := range messages {
 		l := listed{m: &messages[i]}

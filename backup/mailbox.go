@@ -35,7 +35,8 @@ type mailbox struct {
 	wrong    error // what of old is damaged, if thorough found something
 
 	row      mail.Row
-	stale    int64 // messages that the snapshot holds as they were, and that count as failed
+	marks    []snapshot.Mark // erased messages that the source still has
+	stale    int64           // messages that the snapshot holds as they were, and that count as failed
 	problems []snapshot.Problem
 	base     int64 // octets that the buckets of old hold
 	bytes    int64 // octets that the mailbox holds in the snapshot
@@ -65,7 +66,8 @@ func (r *run) mailbox(ctx context.Context, box mail.Mailbox) error {
 		m.done(nil, mail.Changes{})
 		return nil
 	case m.unchanged() && m.load(ctx) == nil:
-		m.row.Method, m.row.Listed, m.row.Held = "unchanged", m.old.Messages, m.old.Messages
+		m.row.Method, m.row.Held, m.row.Erased = "unchanged", m.old.Messages, m.old.Erased
+		m.row.Listed = m.row.Held + m.row.Erased
 		return m.carry(ctx, *m.old)
 	}
 	if err := m.list(ctx, m.load(ctx)); err != nil {
@@ -134,7 +136,7 @@ func (m *mailbox) lastFull(now bool) time.Time {
 func (m *mailbox) unchanged() bool {
 	return m.old != nil && !m.full() && m.box.Token != "" && m.box.Token == m.old.Token &&
 		m.box.UIDValidity == m.old.UIDValidity && m.old.Selection == m.run.selection && len(m.pending) == 0 &&
-		(m.box.Count < 0 || m.box.Count == m.old.Messages) && m.old.Kept.IsZero()
+		(m.box.Count < 0 || m.box.Count == m.old.Messages+m.old.Erased) && m.old.Kept.IsZero() && !m.erasedWanted()
 }
 
 // carry takes the mailbox over as the last snapshot has it.
@@ -155,6 +157,7 @@ func (m *mailbox) carry(ctx context.Context, line snapshot.Box) error {
 	if m.moved {
 		edit = &boxEdit{name: m.box.Name, buckets: m.buckets}
 	}
+	m.run.erasure.keep(m.box.Name, m.erasedBefore())
 	m.run.add(m.row, &line, edit, m.problems)
 	return nil
 }
@@ -170,7 +173,8 @@ func (m *mailbox) keep(ctx context.Context, why error) error {
 	m.row = mail.Row{Mailbox: m.box.Name, Server: -1, Method: "not read"}
 	if m.old != nil {
 		line = *m.old
-		m.row.Listed, m.row.Held = m.old.Messages, m.old.Messages
+		m.row.Held, m.row.Erased = m.old.Messages, m.old.Erased
+		m.row.Listed = m.row.Held + m.row.Erased
 	}
 	if line.Kept.IsZero() {
 		line.Kept = m.run.prevTime()

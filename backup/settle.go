@@ -40,7 +40,7 @@ func (m *mailbox) settle() {
 
 // count enters a message into the books.
 func (m *mailbox) count(it *item) {
-	if it.again && (it.state == excluded || it.state == vanished) {
+	if it.again && (it.state == excluded || it.state == vanished || it.state == erased) {
 		m.row.Held++ // a rule deletes nothing; and if it is gone, the next list says so
 		return
 	}
@@ -60,6 +60,9 @@ func (m *mailbox) count(it *item) {
 		m.row.Excluded++
 	case vanished:
 		m.row.Gone++
+	case erased:
+		m.row.Erased++
+		m.mark(it)
 	default:
 		m.row.Failed++
 		if it.again {
@@ -85,7 +88,7 @@ func (m *mailbox) done(buckets []snapshot.Bucket, ch mail.Changes) {
 	line := snapshot.Box{
 		Name: m.box.Name, Raw: rawOf(&m.box), ID: m.box.ID, Role: m.box.Role, Subscribed: m.box.Subscribed, NoSelect: m.box.NoSelect,
 		UIDValidity: ch.UIDValidity, UIDNext: ch.UIDNext, HighestModSeq: ch.HighestModSeq, Token: ch.Token,
-		Messages: m.row.Held + m.stale, Bytes: m.bytes, Selection: m.run.selection, Full: m.lastFull(ch.Full),
+		Messages: m.row.Held + m.stale, Bytes: m.bytes, Erased: int64(len(m.marks)), Selection: m.run.selection, Full: m.lastFull(ch.Full),
 	}
 	if m.next > 1 && m.next != snapshot.FirstLoose {
 		line.Next = m.next
@@ -97,6 +100,7 @@ func (m *mailbox) done(buckets []snapshot.Bucket, ch mail.Changes) {
 	for i := range m.problems {
 		m.row.Problems = append(m.row.Problems, m.problems[i].Mail())
 	}
+	m.run.erasure.keep(m.box.Name, m.marks)
 	m.run.add(m.row, &line, &boxEdit{name: m.box.Name, buckets: buckets}, m.problems)
 }
 
@@ -118,7 +122,7 @@ func (m *mailbox) pretend(ctx context.Context) error {
 			if err := m.recognise(ctx, &it, w.rescued); err != nil {
 				return err
 			}
-			if it.state != excluded {
+			if it.state == failed {
 				it.state = stored // as far as can be foreseen
 			}
 			m.count(&it)

@@ -27,13 +27,14 @@ type work struct {
 // item is a new message on its way into the repository.
 type item struct {
 	listed
-	again   bool // the snapshot holds it already, otherwise than it should
-	state   state
-	err     error  // why it failed; nil if the whole mailbox did
-	known   bool   // recognised by its GUID, not fetched
-	altered string // how a rule changed it
-	octets  int64  // transferred
-	stored  snapshot.Stored
+	again    bool // the snapshot holds it already, otherwise than it should
+	state    state
+	err      error  // why it failed; nil if the whole mailbox did
+	known    bool   // recognised by its GUID, not fetched
+	innocent bool   // long, and not the erased message as which it begins
+	altered  string // how a rule changed it
+	octets   int64  // transferred
+	stored   snapshot.Stored
 }
 
 // state is what became of an item. It begins as failed: what nobody answered for is not stored.
@@ -44,6 +45,7 @@ const (
 	stored         // its bytes are in the repository
 	excluded       // by a rule
 	vanished       // gone before it could be fetched
+	erased         // by the user, and not wanted again
 )
 
 // edit is what the bucket becomes, once all items have their state.

@@ -96,8 +96,13 @@ func (e *Erased) SetMarks(name mail.Name, marks []Mark) {
 	e.marks[name] = slices.CompactFunc(marks, func(a, b Mark) bool { return a.Slot == b.Slot })
 }
 
-// ClearMarks forgets where erased messages stand, and not what is known of them.
-func (e *Erased) ClearMarks() { clear(e.marks) }
+// Clear forgets where erased messages stand, and with all also how they are recognised.
+func (e *Erased) Clear(all bool) {
+	clear(e.marks)
+	if all {
+		clear(e.known)
+	}
+}
 
 // Knows reports whether an erased message had what d stands for.
 func (e *Erased) Knows(d Digest) bool { return e != nil && e.known[d] }
@@ -105,15 +110,12 @@ func (e *Erased) Knows(d Digest) bool { return e != nil && e.known[d] }
 // Recognises reports whether anything is remembered by which a message could be recognised.
 func (e *Erased) Recognises() bool { return e != nil && len(e.known) > 0 }
 
-// Learn remembers d, unless it is zero; Forget takes it back.
+// Learn remembers d, unless it is zero.
 func (e *Erased) Learn(d Digest) {
 	if !d.IsZero() {
 		e.known[d] = true
 	}
 }
-
-// Forget takes back what was learnt.
-func (e *Erased) Forget(d Digest) { delete(e.known, d) }
 
 // Print is the digest of a message's print.
 func (e *Erased) Print(p message.Print) Digest { return e.digest("print", p[:]) }
