@@ -28,6 +28,7 @@ type Source struct {
 	boxes    []Box // sorted by name
 	problems []Problem
 	root     repo.Tree // the account's directory
+	beside   []string  // what stands beside it
 	buffers  sync.Pool // of *[]byte, for messages on their way out
 }
 
@@ -55,9 +56,15 @@ func (s *Source) open(ctx context.Context, sn *repo.Snapshot) error {
 		if err != nil {
 			return err
 		}
-		if dir.Find(accountFile) != nil && dir.Find(mailboxesFile) != nil {
-			return s.openAccount(ctx, dir)
+		if dir.Find(accountFile) == nil || dir.Find(mailboxesFile) == nil {
+			continue
 		}
+		for j := range top.Nodes {
+			if j != i {
+				s.beside = append(s.beside, top.Nodes[j].Name)
+			}
+		}
+		return s.openAccount(ctx, dir)
 	}
 	return ErrNotMail
 }

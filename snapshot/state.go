@@ -143,14 +143,17 @@ func decodeLines[T any](r io.Reader) ([]T, error) {
 // ErrNotMail is returned for a snapshot that holds no account of roost's layout.
 var ErrNotMail = errors.New("snapshot holds no mail account")
 
+// ErrLayout is the ErrNotMail of a snapshot whose layout a newer roost made.
+var ErrLayout = fmt.Errorf("%w that this roost can read", ErrNotMail)
+
 func decodeAccount(text []byte) (Account, error) {
 	var a Account
 	if err := json.Unmarshal(text, &a); err != nil {
 		return a, fmt.Errorf("decode %s: %w", accountFile, err)
 	}
 	if a.Layout < layoutNothingErased || a.Layout > Layout {
-		return a, fmt.Errorf("%w that this roost can read: its layout is version %d, this program knows %d to %d; use a newer roost",
-			ErrNotMail, a.Layout, layoutNothingErased, Layout)
+		return a, fmt.Errorf("%w: its layout is version %d, this program knows %d to %d; use a newer roost",
+			ErrLayout, a.Layout, layoutNothingErased, Layout)
 	}
 	return a, nil
 }
