@@ -16,6 +16,7 @@ type BackupOptions struct {
 	Host    string // recorded in snapshots; default: the configuration's, else this machine's name
 	DryRun  bool   // list and compare, write nothing
 	Full    bool   // trust no state
+	Again   bool   // store messages again that were erased
 
 	Progress func(account string, p backup.Progress) // may be called by several goroutines at once; may be nil
 	Done     func(Outcome)                           // called for each account as it ends, by one goroutine at a time; may be nil
@@ -98,7 +99,7 @@ func (e *Env) backupOne(ctx context.Context, r *Repository, session *repo.Sessio
 	defer source.Close()
 	options := backup.Options{
 		Account: a.Name, Host: o.Host, Tags: a.Tags, Selection: a.Selection, Connections: a.Connections,
-		DryRun: o.DryRun, Full: o.Full, FullEvery: a.FullEvery, Now: begin, Program: e.Program,
+		DryRun: o.DryRun, Full: o.Full, Again: o.Again, FullEvery: a.FullEvery, Now: begin, Program: e.Program,
 	}
 	if o.Progress != nil {
 		options.Progress = func(p backup.Progress) { o.Progress(a.Name, p) }

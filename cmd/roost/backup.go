@@ -141,6 +141,7 @@ with a verdict.`,
 	flags.StringArrayVar(&tags, "tag", nil, "give the snapshots this `tag`; may be given several times")
 	flags.StringVar(&o.Host, "host", "", "record this `name` in the snapshots, not this machine's")
 	flags.BoolVarP(&o.DryRun, "dry-run", "n", false, "list and compare, write nothing")
+	flags.BoolVar(&o.Again, "unerase", false, "forget what was erased from these accounts, and store what the source still has of it")
 	flags.BoolVar(&o.Full, "full", false, "list every mailbox in full, though the server says that nothing changed")
 	return cmd
 }

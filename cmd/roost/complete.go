@@ -75,7 +75,7 @@ func (a *app) completions(root *cobra.Command) {
 		"diff": complete(places(a.completeSnapshots, a.completeSnapshots)),
 		"ls":   complete(masks), "stats": complete(masks), "index": complete(masks),
 		"cat":       complete(places(a.completeSnapshots, a.completeMailboxes)),
-		"snapshots": complete(places(a.completeStored)), "problems": complete(stored),
+		"snapshots": complete(places(a.completeStored)), "problems": complete(stored), "erase": complete(stored),
 		"demo": directories, "generate man": directories,
 	}
 	flags := map[string]cobra.CompletionFunc{

@@ -27,7 +27,7 @@ func (a *app) ledger(account, title string, l *mail.Ledger) error {
 	if a.flags.quiet {
 		return nil
 	}
-	head := []string{"mailbox", "server", "listed", "held", "failed", "excluded", "gone", "new", "changed", "vanished", "method"}
+	head := []string{"mailbox", "server", "listed", "held", "failed", "excluded", "gone", "erased", "new", "changed", "vanished", "method"}
 	rows := [][]string{head}
 	var rest mail.Ledger
 	for i := range l.Rows {
@@ -56,7 +56,7 @@ func (a *app) ledger(account, title string, l *mail.Ledger) error {
 // quiet tells whether there is nothing to say of a row.
 func quiet(r *mail.Row) bool {
 	return r.Complete() && len(r.Problems) == 0 &&
-		r.New == 0 && r.Changed == 0 && r.Vanished == 0 && r.Excluded == 0 && r.Gone == 0 && r.Altered == 0
+		r.New == 0 && r.Changed == 0 && r.Vanished == 0 && r.Excluded == 0 && r.Gone == 0 && r.Erased == 0 && r.Altered == 0
 }
 
 func rowCells(name string, r *mail.Row) []string {
@@ -64,7 +64,7 @@ func rowCells(name string, r *mail.Row) []string {
 	if r.Server >= 0 {
 		server = grouped(r.Server)
 	}
-	return []string{name, server, grouped(r.Listed), grouped(r.Held), grouped(r.Failed), grouped(r.Excluded), grouped(r.Gone),
+	return []string{name, server, grouped(r.Listed), grouped(r.Held), grouped(r.Failed), grouped(r.Excluded), grouped(r.Gone), grouped(r.Erased),
 		grouped(r.New), grouped(r.Changed), grouped(r.Vanished), r.Method}
 }
 
@@ -82,6 +82,7 @@ type verdict struct {
 	Excluded int64 `json:"excluded"`
 	Altered  int64 `json:"altered"`
 	Gone     int64 `json:"gone"`
+	Erased   int64 `json:"erased"`
 	Bytes    int64 `json:"bytes_transferred"`
 
 	NotStored  int64 `json:"not_stored"`         // messages
@@ -103,6 +104,7 @@ func (v *verdict) add(l *mail.Ledger) {
 	v.Excluded += sum.Excluded
 	v.Altered += sum.Altered
 	v.Gone += sum.Gone
+	v.Erased += sum.Erased
 	v.Bytes += sum.Bytes
 	v.NotStored += sum.Failed
 	for i := range l.Rows {
@@ -140,7 +142,7 @@ func (v *verdict) text(where string) string {
 		text string
 	}{
 		{v.New, "%s new"}, {v.Changed, flagsChanged(v.Changed)}, {v.Vanished, "%s vanished"}, {v.Excluded, "%s excluded"},
-		{v.Altered, "%s without attachments"}, {v.Gone, "%s gone meanwhile"}, {v.Losses, "%s not kept in full"},
+		{v.Altered, "%s without attachments"}, {v.Gone, "%s gone meanwhile"}, {v.Erased, "%s erased before"}, {v.Losses, "%s not kept in full"},
 	} {
 		if d.n > 0 {
 			did = append(did, fmt.Sprintf(d.text, grouped(d.n)))
