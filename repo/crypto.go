@@ -46,6 +46,13 @@ type sealer struct {
 	pool  sync.Pool // of *bufio.Reader over the system's random source
 }
 
+// Format writes "(hidden)" for every verb. So does that of all who have a field with a key in it: with some verbs fmt looks
+// behind pointers.
+func (*keyBytes) Format(f fmt.State, _ rune) { io.WriteString(f, hidden) }
+
+// Format writes "(hidden)" for every verb.
+func (*sealer) Format(f fmt.State, _ rune) { io.WriteString(f, hidden) }
+
 func newSealer(key *keyBytes) (*sealer, error) {
 	if key.encrypt == [32]byte{} || key.k == [16]byte{} || key.r == [16]byte{} {
 		return nil, errors.New("key is all zero")

@@ -160,7 +160,7 @@ func FuzzUnpack(f *testing.F) {
 			}
 			return
 		}
-		c.unpack(p)
+		c.unpack(p, 1<<30)
 	})
 }
 

@@ -25,12 +25,12 @@ import (
 const maxIndexBlobs = 50_000
 
 type indexFile struct {
-	Packs []indexPack `json:"packs"`
+	Packs elements[indexPack] `json:"packs"`
 }
 
 type indexPack struct {
-	ID    ID          `json:"id"`
-	Blobs []indexBlob `json:"blobs"`
+	ID    ID                  `json:"id"`
+	Blobs elements[indexBlob] `json:"blobs"`
 }
 
 type indexBlob struct {

@@ -179,7 +179,7 @@ func (f *keyFile) derive(password Password) (*sealer, error) {
 	}
 	var key keyBytes
 	n := len(key.encrypt) + len(key.k) + len(key.r)
-	raw, err := scryptKey(password.secret, f.Salt, f.N, f.R, f.P, n)
+	raw, err := scryptKey(password.reveal(), f.Salt, f.N, f.R, f.P, n)
 	if err != nil {
 		return nil, err
 	}

@@ -8,16 +8,25 @@ import (
 
 // A Password opens a repository. However it is printed, logged or encoded, it shows as "(hidden)".
 type Password struct {
-	secret string // UTF-8 as typed, without line end
+	// UTF-8 as typed, without line end. Behind a pointer, because fmt does not ask the fields of a foreign struct how they want
+	// to be printed: it shows the address. nil: none.
+	secret *string
 }
 
 const hidden = "(hidden)"
 
 // NewPassword wraps a secret.
-func NewPassword(secret string) Password { return Password{secret} }
+func NewPassword(secret string) Password { return Password{&secret} }
 
 // IsEmpty reports whether there is no password at all.
-func (p Password) IsEmpty() bool { return p.secret == "" }
+func (p Password) IsEmpty() bool { return p.reveal() == "" }
+
+func (p Password) reveal() string {
+	if p.secret == nil {
+		return ""
+	}
+	return *p.secret
+}
 
 // String returns "(hidden)".
 func (p Password) String() string { return hidden }

@@ -12,9 +12,6 @@ import (
 // ErrNoBlob says that no index file names the blob.
 var ErrNoBlob = errors.New("blob is in no index")
 
-// maxTreeBlob is the largest tree blob that is read, in octets. A flat directory of a million files has 400 MB.
-const maxTreeBlob = 1 << 30
-
 // Has reports whether the blob is in the repository, as far as index files tell. LoadIndex must have run.
 func (r *Repo) Has(t BlobType, id ID) bool { return len(r.index.Load().lookup(t, id)) > 0 }
 
@@ -85,7 +82,7 @@ func (r *Repo) loadPlace(ctx context.Context, at *location, buf []byte) ([]byte,
 
 // checkPlace refuses what no sane pack has, before memory is taken for it.
 func checkPlace(b *packed) error {
-	if b.length < sealOverhead || b.length > maxTreeBlob {
+	if b.length < sealOverhead || int64(b.length) > int64(maxBlob(b.typ)) {
 		return fmt.Errorf("blob %v: stored length %d", b.id, b.length)
 	}
 	return nil
@@ -99,8 +96,8 @@ func (r *Repo) openBlob(b *packed, sealed, buf []byte) ([]byte, error) {
 	}
 	if !b.raw() {
 		// The length that the index tells is trusted for the first try only.
-		guess := min(int(b.plain), 64*len(p)+64<<10)
-		if p, err = r.codec.decompress(buf, p, guess, maxTreeBlob); err != nil {
+		guess := min(int(b.plain), 64*len(p)+64<<10, maxBlob(b.typ))
+		if p, err = r.codec.decompress(buf, p, guess, maxBlob(b.typ)); err != nil {
 			return nil, fmt.Errorf("blob %v: %w", b.id, err)
 		}
 	}

@@ -170,7 +170,7 @@ func decodeNodes(p []byte) ([]Node, error) {
 // patientNodes reads the nodes of a tree in any JSON.
 func patientNodes(p []byte) ([]Node, error) {
 	var wire struct {
-		Nodes []wireNode `json:"nodes"`
+		Nodes elements[wireNode] `json:"nodes"`
 	}
 	if err := json.Unmarshal(p, &wire); err != nil {
 		return nil, err

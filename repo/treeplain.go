@@ -8,6 +8,9 @@ func plainNodes(p []byte) ([]Node, bool) {
 	nodes := make([]Node, 0, min(len(p)/nodeJSON+1, plainNodesAhead))
 	c.is(`{"nodes":[`)
 	for first := true; c.more("]", first); first = false {
+		if len(nodes) == maxElements[Node](len(p)) {
+			return nil, false
+		}
 		nodes = append(nodes, Node{})
 		c.node(&nodes[len(nodes)-1])
 	}

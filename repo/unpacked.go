@@ -12,11 +12,6 @@ import (
 // Older and foreign ones may be bare JSON, told by its first byte.
 const unpackedVersion = 2
 
-const (
-	maxUnpacked = 256 << 20 // octets stored; an index of 50,000 blobs has 2.5 MB, foreign ones are larger
-	maxPlain    = 1 << 30   // octets of JSON: no bomb grows beyond it
-)
-
 // saveUnpacked stores the JSON p and returns the ID under which it now is.
 func (r *Repo) saveUnpacked(ctx context.Context, kind blob.Kind, p []byte) (ID, error) {
 	// An index has 8 MB of JSON, a third of that compressed: it is sealed where it stands.
@@ -31,14 +26,15 @@ func (r *Repo) saveUnpacked(ctx context.Context, kind blob.Kind, p []byte) (ID, 
 // loadUnpacked returns the JSON of an object, after comparing the stored bytes with its name.
 func (r *Repo) loadUnpacked(ctx context.Context, kind blob.Kind, id ID) ([]byte, error) {
 	h := blob.Handle{Kind: kind, Name: id.String()}
-	body, err := r.bucket.Load(ctx, h, maxUnpacked)
+	stored, plain := maxStored(kind)
+	body, err := r.bucket.Load(ctx, h, int64(stored))
 	if err != nil {
 		return nil, err
 	}
 	if Hash(body) != id {
 		return nil, fmt.Errorf("load %v: %w", h, errHash)
 	}
-	p, err := r.openUnpacked(body)
+	p, err := r.openUnpacked(body, plain)
 	if err != nil {
 		return nil, fmt.Errorf("load %v: %w", h, damaged(err))
 	}
@@ -56,25 +52,28 @@ func damaged(err error) error {
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
 
-// openUnpacked decrypts body in place and returns the JSON in it.
-func (r *Repo) openUnpacked(body []byte) ([]byte, error) {
+// openUnpacked decrypts body in place and returns the JSON in it, at most limit octets.
+func (r *Repo) openUnpacked(body []byte, limit int) ([]byte, error) {
 	p, err := r.seal.open(body)
 	if err != nil {
 		return nil, err
 	}
-	return r.codec.unpack(p)
+	return r.codec.unpack(p, limit)
 }
 
 // unpack returns the JSON behind the version byte.
-func (c *codec) unpack(p []byte) ([]byte, error) {
+func (c *codec) unpack(p []byte, limit int) ([]byte, error) {
 	if len(p) == 0 {
 		return nil, errors.New("object is empty")
 	}
 	switch p[0] {
 	case '{', '[':
+		if len(p) > limit {
+			return nil, fmt.Errorf("more than %d octets", limit)
+		}
 		return p, nil
 	case unpackedVersion:
-		return c.decompress(nil, p[1:], min(4*len(p), maxPlain), maxPlain)
+		return c.decompress(nil, p[1:], min(4*len(p), limit), limit)
 	}
 	return nil, fmt.Errorf("unknown version byte %#02x", p[0])
 }
