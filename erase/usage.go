@@ -40,8 +40,9 @@ func (p *Plan) lookForUsers(ctx context.Context) error {
 		p.progress("look who else uses it", i, len(p.snapshots))
 		var cuts map[repo.ID][]*cut
 		if w := works[sn.ID]; w != nil {
-			cuts = w.cutTrees()
+			cuts, u.boxes = w.cutTrees(), len(w.boxes)
 		}
+		u.crossed = make(map[repo.ID]int)
 		if err := u.walk(ctx, *sn.Tree, sn.ID.Short()+":", cuts); err != nil {
 			return err
 		}
@@ -79,7 +80,9 @@ type users struct {
 	seen     map[treeOf]bool    // trees that were looked at whole
 	seenCuts map[*cut]bool
 	chosen   map[bytesOf][]*Message
-	account  string // that is looked at; "": nothing of it is erased
+	account  string          // that is looked at; "": nothing of it is erased
+	boxes    int             // mailboxes of the snapshot that is looked at from which something goes
+	crossed  map[repo.ID]int // how often trees were looked at on the way to them
 	damaged  []Doubt
 }
 
@@ -109,6 +112,9 @@ func (u *users) walk(ctx context.Context, id repo.ID, path string, cuts map[repo
 			return nil
 		}
 		u.seen[treeOf{u.account, id}] = true
+	} else if u.crossed[id]++; u.crossed[id] > u.boxes {
+		u.unreadable(path[:min(len(path), 200)], errors.New("the same directory stands in more places than there are mailboxes"))
+		return nil
 	}
 	t, err := u.repo.LoadTree(ctx, id)
 	if err == nil && len(path) > maxPath {

@@ -285,7 +285,7 @@ func storedIn(t *repo.Tree, first Slot) ([]Stored, error) {
 		n := &t.Nodes[i]
 		digits, ok := strings.CutSuffix(n.Name, messageExt)
 		slot, err := ParseSlot(digits)
-		if !ok || err != nil || n.Type != repo.FileNode || slot.Shard() != first {
+		if !ok || err != nil || n.Type != repo.FileNode || slot.Shard() != first || n.Size > 1<<62 {
 			return nil, fmt.Errorf("%.40q %w", n.Name, errNotMessage)
 		}
 		m := Stored{Slot: slot, Size: int64(n.Size), Content: n.Content}

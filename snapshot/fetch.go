@@ -3,6 +3,7 @@ package snapshot
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -133,7 +134,7 @@ func (l *loading) load(ctx context.Context, s *Source, part mail.Part) {
 	if l.err != nil {
 		return
 	}
-	r := &blobReader{ctx: ctx, repo: s.repo, rest: l.stored.Content}
+	r := &blobReader{ctx: ctx, repo: s.repo, rest: l.stored.Content, left: l.stored.Size}
 	switch {
 	case part == mail.Header:
 		l.loadHeader(r)
@@ -148,14 +149,19 @@ func (l *loading) load(ctx context.Context, s *Source, part mail.Part) {
 			if whole, l.err = s.appendBlob(ctx, whole, id); l.err != nil {
 				return
 			}
+			if int64(len(whole)) > l.stored.Size {
+				break // more may come than fits into memory
+			}
 		}
 		*l.buf = whole
 		l.body, l.size = bytes.NewReader(whole), int64(len(whole))
 		if l.size != l.stored.Size {
-			l.err = fmt.Errorf("has %d octets, the snapshot says %d: the snapshot is damaged", l.size, l.stored.Size)
+			l.err = fmt.Errorf("%w: it says %d octets, there are %d or more", errSize, l.stored.Size, l.size)
 		}
 	}
 }
+
+var errSize = errors.New("the message has not the size that the snapshot says: the snapshot is damaged")
 
 // appendBlob appends the bytes of a blob; they are decompressed in their place if there is room.
 func (s *Source) appendBlob(ctx context.Context, dst []byte, id repo.ID) ([]byte, error) {
@@ -175,12 +181,16 @@ type blobReader struct {
 	ctx  context.Context // of the Fetch that made it, which outlives it
 	repo *repo.Repo
 	rest []repo.ID
+	left int64  // octets that are still to come, as the snapshot says
 	blob []byte // what is left of the present one
 	full []byte // all of it; the next one takes its space
 }
 
 func (r *blobReader) Read(p []byte) (int, error) {
 	for len(r.blob) == 0 {
+		if len(r.rest) == 0 && r.left != 0 || r.left < 0 {
+			return 0, fmt.Errorf("%w: it lacks %d octets", errSize, r.left)
+		}
 		if len(r.rest) == 0 {
 			return 0, io.EOF
 		}
@@ -189,7 +199,7 @@ func (r *blobReader) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		r.blob, r.full = p, p
-		r.rest = r.rest[1:]
+		r.rest, r.left = r.rest[1:], r.left-int64(len(p))
 	}
 	n := copy(p, r.blob)
 	r.blob = r.blob[n:]

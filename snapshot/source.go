@@ -85,12 +85,31 @@ func (s *Source) openAccount(ctx context.Context, dir *repo.Tree) error {
 		return fmt.Errorf("%s: %w", mailboxesFile, err)
 	}
 	slices.SortFunc(s.boxes, func(a, b Box) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	if err := checkBoxes(s.boxes); err != nil {
+		return fmt.Errorf("%s: %w", mailboxesFile, err)
+	}
 	if text, err = s.file(ctx, problemsFile); err == nil {
 		if s.problems, err = decodeLines[Problem](bytes.NewReader(text)); err != nil {
 			return fmt.Errorf("%s: %w", problemsFile, err)
 		}
 	} else if !errors.Is(err, errNoFile) {
 		return err
+	}
+	return nil
+}
+
+// checkBoxes refuses lines that no run writes. They are sorted by name.
+func checkBoxes(boxes []Box) error {
+	for i := range boxes {
+		b := &boxes[i]
+		switch {
+		case b.Name == "":
+			return errors.New("a mailbox without a name: the snapshot is damaged")
+		case i > 0 && boxes[i-1].Name == b.Name:
+			return fmt.Errorf("mailbox %.100q stands twice: the snapshot is damaged", b.Name)
+		case b.Messages < 0 || b.Bytes < 0 || b.Erased < 0:
+			return fmt.Errorf("mailbox %.100q: less than nothing in it: the snapshot is damaged", b.Name)
+		}
 	}
 	return nil
 }
@@ -188,13 +207,14 @@ func (s *Source) Changes(ctx context.Context, name mail.Name, _ mail.Token) (mai
 		return mail.Changes{}, &mail.Error{Op: "list", Mailbox: name, Err: mail.ErrNoMailbox}
 	}
 	ch := mail.Changes{
-		Full: true, Messages: make([]mail.Message, 0, box.Messages), UIDValidity: box.UIDValidity, UIDNext: box.UIDNext,
+		Full: true, UIDValidity: box.UIDValidity, UIDNext: box.UIDNext,
 		HighestModSeq: box.HighestModSeq, Count: box.Messages, Method: "snapshot",
 	}
 	buckets, err := s.Buckets(ctx, name)
 	if err != nil {
 		return mail.Changes{}, &mail.Error{Op: "list", Mailbox: name, Err: err}
 	}
+	ch.Messages = make([]mail.Message, 0, min(box.Messages, int64(len(buckets))*BucketSize))
 	var in Interner
 	for _, b := range buckets {
 		if err := s.list(ctx, &ch, b, box, &in); err != nil {
