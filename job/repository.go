@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 
@@ -145,11 +146,15 @@ func (e *Env) MakeRepository(ctx context.Context) (*Repository, error) {
 }
 
 // OpenOrMake opens the repository; the default one, with nothing configured, is
-// made if it is not there.
+// made if it is not there. If its key is there, so was the repository: somebody
+// removed it, or a disk is not mounted, and a new one would hide that.
 func (e *Env) OpenOrMake(ctx context.Context) (*Repository, error) {
 	r, err := e.OpenRepository(ctx)
 	if errors.Is(err, repo.ErrNoRepository) {
 		if p, placeErr := e.place(); placeErr == nil && p.keyFile != "" {
+			if _, keyErr := os.Stat(p.keyFile); keyErr == nil {
+				return nil, fmt.Errorf("%w, but its key %s is there", err, p.keyFile)
+			}
 			return e.MakeRepository(ctx)
 		}
 	}
