@@ -9,6 +9,7 @@ import (
 	"roost/mailsync"
 	"roost/plan"
 	"roost/query"
+	"roost/snapshot"
 	"roost/store"
 )
 
@@ -70,7 +71,7 @@ func (e *Env) Restore(ctx context.Context, r *Repository, sn *Snapshot, o Restor
 		}
 		options.MessageFilter = func(_ mail.Name, m *mail.Message) (string, bool) { return "key", !wanted[m.Key] }
 	}
-	report, err := mailsync.Restore(ctx, sn.Source, dst, options)
+	report, err := mailsync.Restore(ctx, snapshot.Around{Source: sn.Source}, dst, options)
 	if err != nil {
 		return report, fmt.Errorf("restore %s: %w", o.User, err)
 	}

@@ -52,6 +52,10 @@ type Changes struct {
 	// known (each an *Error with its key). They are not in Messages.
 	Failed []*Error
 
+	// Partial are those of Messages of which not all could be read: their flags
+	// and what else is known (each an *Error with its key).
+	Partial []*Error
+
 	UIDValidity   uint32 // 0: Messages have no UIDs that last
 	UIDNext       uint32
 	HighestModSeq uint64

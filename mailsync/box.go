@@ -119,6 +119,9 @@ func (b *box) listSource(ctx context.Context) error {
 		b.row.Failed++
 		b.problem(e.Key, e.Err)
 	}
+	for _, e := range c.Partial {
+		b.losses.add(e.Key, &mail.Loss{Detail: "flags (" + e.Err.Error() + ")"})
+	}
 	if b.filtered() {
 		if c.Messages, err = b.filter(ctx, c.Messages); err != nil {
 			return err

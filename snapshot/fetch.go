@@ -95,9 +95,9 @@ type loading struct {
 // resolve calls f for each key, in order, with where its bytes are, until f
 // returns false. An error ends it: nothing is known of the keys that follow.
 func (s *Source) resolve(ctx context.Context, name mail.Name, keys []mail.Key, f func(*loading) bool) error {
-	buckets, err := s.Buckets(ctx, name)
-	if err != nil {
-		return err
+	buckets, damage := s.BucketsLeft(ctx, name) // flags are not needed
+	if damage != nil && (len(buckets) == 0 || ctx.Err() != nil) {
+		return damage
 	}
 	byFirst := make(map[Slot]Bucket, len(buckets))
 	for _, b := range buckets {
@@ -109,6 +109,8 @@ func (s *Source) resolve(ctx context.Context, name mail.Name, keys []mail.Key, f
 		slot, err := ParseSlot(string(key))
 		b, ok := byFirst[slot.Bucket()]
 		switch {
+		case err == nil && !ok && damage != nil:
+			l.err = damage
 		case err != nil || !ok:
 			l.err = mail.ErrGone
 		default:
