@@ -68,7 +68,7 @@ func (a *app) check(ctx context.Context, o repo.CheckOptions) error {
 func (a *app) damage(kind string, p *repo.Problem) error {
 	a.printf("%s: %s\n", kind, printable(p.String()))
 	for _, path := range p.Paths {
-		a.printf("  in %s\n", printable(path))
+		a.printf("  in %s\n", printable(sufferer(path)))
 	}
 	if p.Hidden > 0 {
 		a.printf("  and %s\n", count(int64(p.Hidden), "more path"))
