@@ -200,3 +200,23 @@ func overwrite(t *testing.T, path string, body []byte) {
 		t.Fatal(err)
 	}
 }
+
+// all calls f for everything that is below the places.
+func all(t *testing.T, f func(path string, info fs.FileInfo), places ...string) {
+	t.Helper()
+	for _, place := range places {
+		err := filepath.WalkDir(place, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || path == place {
+				return err
+			}
+			info, err := d.Info()
+			if err == nil {
+				f(path, info)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
