@@ -4,15 +4,19 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"roost/job"
+	"roost/mend"
 	"roost/repo"
 	"roost/snapshot"
 )
 
 func (a *app) repairCommand() *cobra.Command {
 	var o repo.RepairOptions
+	var drop bool
 	cmd := &cobra.Command{
 		Use:   "repair",
 		Short: "Make the index name what there is, and tell what is lost",
@@ -23,21 +27,25 @@ packs first. Then it lists every message and directory that is concerned.
 
 Nothing else is removed: packs that are not whole stay until a prune, and
 snapshots as they are, for what the next backup stores again of what the source
-still has makes them whole. A restore brings what is left.
+still has makes them whole. A restore brings what is left. With --drop-lost,
+snapshots that lack something are written anew without it: then they are whole,
+what went is listed and counts as failed, and the next backup asks for it again.
 
 With --read-data every pack is read and every blob verified; without, only what
 the index cannot tell. Nobody else may be at work in the repository.`,
 		Example: `  roost repair --dry-run
-  roost repair --read-data`,
+  roost repair --read-data
+  roost repair --read-data --drop-lost`,
 		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.repair(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.repair(cmd.Context(), o, drop) },
 	}
 	cmd.Flags().BoolVar(&o.ReadData, "read-data", false, "read every pack and verify every blob")
+	cmd.Flags().BoolVar(&drop, "drop-lost", false, "write snapshots anew without what is lost")
 	cmd.Flags().BoolVarP(&o.DryRun, "dry-run", "n", false, "say what would be done, change nothing")
 	return cmd
 }
 
-func (a *app) repair(ctx context.Context, o repo.RepairOptions) error {
+func (a *app) repair(ctx context.Context, o repo.RepairOptions, drop bool) error {
 	_, r, err := a.open(ctx)
 	if err != nil {
 		return err
@@ -58,6 +66,12 @@ func (a *app) repair(ctx context.Context, o repo.RepairOptions) error {
 			}
 		}
 	}
+	var mended *mend.Report
+	if drop && !o.DryRun {
+		if mended, err = a.mend(ctx, r); err != nil {
+			return err
+		}
+	}
 	check, err := r.Check(ctx, repo.CheckOptions{})
 	if err != nil {
 		return err
@@ -69,22 +83,29 @@ func (a *app) repair(ctx context.Context, o repo.RepairOptions) error {
 			return err
 		}
 	}
-	return a.repaired(report, o.DryRun, concerned)
+	return a.repaired(report, mended, o.DryRun, concerned)
 }
 
 // repaired prints how it ended.
-func (a *app) repaired(report *repo.RepairReport, dryRun bool, concerned int) error {
+func (a *app) repaired(report *repo.RepairReport, mended *mend.Report, dryRun bool, concerned int) error {
 	var err error
+	var dropped int64
+	if mended != nil {
+		dropped = mended.Messages()
+	}
 	if report.Lost() > 0 || concerned > 0 {
 		err = errIncomplete
 	}
 	if jsonErr := a.json("summary", map[string]any{"adopted_packs": report.Adopted, "bad_packs": len(report.BadPacks), "bad_indexes": len(report.BadFiles),
 		"written_indexes": report.Written, "removed_indexes": report.Dropped, "saved_blobs": report.Saved, "lost_blobs": report.Lost(),
-		"concerned": concerned, "dry_run": dryRun, "ok": err == nil, "exit_code": exitCode(err)}); jsonErr != nil {
+		"concerned": concerned, "dropped_messages": dropped, "dry_run": dryRun, "ok": err == nil, "exit_code": exitCode(err)}); jsonErr != nil {
 		return jsonErr
 	}
 	did := fmt.Sprintf("%s named again, %s not whole, %s copied out of them, %s lost", count(int64(report.Adopted), "pack"),
 		count(int64(len(report.BadPacks)), "pack"), count(int64(report.Saved), "blob"), count(int64(report.Lost()), "blob"))
+	if mended != nil {
+		did += fmt.Sprintf("; %s mended, %s dropped", count(int64(len(mended.Snapshots)), "snapshot"), count(dropped, "message"))
+	}
 	switch {
 	case dryRun:
 		a.printf("dry run, nothing was changed: %s\n", did)
@@ -98,6 +119,35 @@ func (a *app) repaired(report *repo.RepairReport, dryRun bool, concerned int) er
 		return said{err}
 	}
 	return nil
+}
+
+// mend takes what is lost out of the snapshots, and names it.
+func (a *app) mend(ctx context.Context, r *job.Repository) (*mend.Report, error) {
+	if !a.flags.yes {
+		if err := a.confirm(ctx, "snapshots that lack something are written anew without it, and replaced; go on?"); err != nil {
+			return nil, err
+		}
+	}
+	report, err := mend.Run(ctx, r.Repo, time.Now())
+	for _, sn := range report.Snapshots {
+		a.printf("snapshot %s of %s is %s now; it lost %s\n", sn.ID.Short(), printable(sn.Account), sn.New.Short(), count(int64(len(sn.Lost))+sn.Unnamed, "message"))
+		lines := []any{}
+		for _, e := range sn.Lost {
+			a.printf("  lost: %s message %s: %s\n", printable(string(e.Mailbox)), printable(string(e.Key)), printable(e.Err.Error()))
+			lines = append(lines, map[string]any{"mailbox": e.Mailbox, "key": e.Key, "message": e.Err.Error()})
+		}
+		for _, e := range sn.Bare {
+			a.printf("  lost: the flags of %s message %s\n", printable(string(e.Mailbox)), printable(string(e.Key)))
+			lines = append(lines, map[string]any{"mailbox": e.Mailbox, "key": e.Key, "message": "flags: " + e.Err.Error()})
+		}
+		if err := a.json("mended", map[string]any{"account": sn.Account, "old_id": sn.ID.String(), "snapshot_id": sn.New.String(), "lost": lines, "unnamed": sn.Unnamed}); err != nil {
+			return nil, err
+		}
+	}
+	for _, err := range report.Hopeless {
+		a.note("%v; roost restore still brings what is left of it", err)
+	}
+	return report, err
 }
 
 // sufferer is a path that damage concerns, for people: where it is a message, which.

@@ -169,7 +169,13 @@ func TestRepairThenBackup(t *testing.T) {
 	if out := f.stdout.String(); !strings.Contains(out, "lost") {
 		t.Errorf("repair says\n%s", out)
 	}
-	f.survives("backup", "--from", "maildir:"+filepath.Join(f.dir, "alice"), "-u", "alice", "--full")
+	f.exits(exitRefused, "repair", "--drop-lost")
+	f.survives("repair", "--drop-lost", "--yes")
+	if out := f.stdout.String(); !strings.Contains(out, "  lost: ") || !strings.Contains(out, "1 snapshot mended") {
+		t.Errorf("repair --drop-lost says\n%s", out)
+	}
+	f.exits(exitOK, "check", "--read-data")
+	f.survives("backup", "--from", "maildir:"+filepath.Join(f.dir, "alice"), "-u", "alice")
 	f.exits(exitOK, "check", "--read-data")
 	f.exits(exitOK, "restore", "latest:alice", "--to", "maildir:"+filepath.Join(f.dir, "back"), "--in-place")
 	if got := letters(t, filepath.Join(f.dir, "back")); len(got) != 3 {
