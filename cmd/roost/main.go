@@ -19,6 +19,7 @@ import (
 const memoryLimit = 270 << 20 // octets
 
 func main() {
+	noCore()
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -59,6 +60,24 @@ func TestLinksOutOfAStoreAreNotFollowed(t *testing.T) {
 		if out := f.stdout.String(); strings.Contains(out, "the-secret") || !strings.Contains(out, "subject-1") {
 			t.Errorf("%s: the index has\n%s", kind, out)
 		}
+	}
+}
+
+// A crash leaves no image of memory, in which keys are: whatever limit the shell gives, roost lowers it to nothing, also for the
+// commands that it runs.
+func TestNoCoreDump(t *testing.T) {
+	dir := t.TempDir()
+	script := filepath.Join(dir, "password")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nulimit -c >"+filepath.Join(dir, "limit")+"\necho secret\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `ulimit -S -c unlimited 2>/dev/null; exec "$0" init --repo "$1/repository" --password-command "$2"`, build(t), dir, script)
+	cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("init: %v\n%s", err, out)
+	}
+	if limit, err := os.ReadFile(filepath.Join(dir, "limit")); err != nil || strings.TrimSpace(string(limit)) != "0" {
+		t.Errorf("a command that roost runs may write %q of an image of memory, %v, want 0", limit, err)
 	}
 }
 

@@ -1,0 +1,3 @@
+package main
+
+func noCore() {} // Windows writes none unless its administrator wants it
