@@ -270,16 +270,19 @@ func (c *Client) readBody(p *Pending, f *Fetch) (streamed bool, err error) {
 			return false, err
 		}
 		f.hold()
-		if next, err := c.reader.at(0); err == nil && !bytes.ContainsRune([]byte(" )\r\n"), rune(next)) {
-			f.odd = true
-		}
+		goesOn, err := c.reader.goesOn()
+		f.odd = f.odd || err == nil && !goesOn
 		return false, nil
 	case !named:
 		f.BodyErr = errUnnamed
 		return false, c.reader.SkipValue(t)
 	}
-	f.Body, f.BodySize = c.reader.Literal(), t.Size
+	whole := &body{c: c, size: f.Size, n: t.Size}
+	f.Body, f.BodySize = whole, t.Size
 	p.deliver(f)
+	if whole.err != nil {
+		return true, whole.err // what follows is not to be understood
+	}
 	return true, c.reader.SkipValue(t)
 }
 
