@@ -1,7 +1,6 @@
 package erase
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -231,59 +230,6 @@ func (w *world) erase(c query.Choice) *Plan {
 		w.Fatal(err)
 	}
 	return plan
-}
-
-// reachable calls do with the plain bytes of every blob that some snapshot needs: what prune leaves.
-func (w *world) reachable(do func(path string, p []byte)) {
-	w.Helper()
-	seen := map[repo.ID]bool{}
-	var walk func(path string, id repo.ID)
-	walk = func(path string, id repo.ID) {
-		if seen[id] {
-			return
-		}
-		seen[id] = true
-		p, err := w.repo.LoadBlob(w.Context(), repo.TreeBlob, id, nil)
-		if err != nil {
-			w.Fatal(err)
-		}
-		do(path, p)
-		t, err := repo.DecodeTree(p)
-		if err != nil {
-			w.Fatal(err)
-		}
-		for _, n := range t.Nodes {
-			if n.Subtree != nil {
-				walk(path+"/"+n.Name, *n.Subtree)
-			}
-			for _, id := range n.Content {
-				if seen[id] {
-					continue
-				}
-				seen[id] = true
-				p, err := w.repo.LoadBlob(w.Context(), repo.DataBlob, id, nil)
-				if err != nil {
-					w.Fatal(err)
-				}
-				do(path+"/"+n.Name, p)
-			}
-		}
-	}
-	for _, h := range w.snapshots() {
-		walk(h.sn.ID.Short()+":", *h.sn.Tree)
-	}
-}
-
-// mustNotFind fails if a text is in what prune leaves.
-func (w *world) mustNotFind(texts ...string) {
-	w.Helper()
-	w.reachable(func(path string, p []byte) {
-		for _, text := range texts {
-			if bytes.Contains(p, []byte(text)) {
-				w.Errorf("%s holds %q", path, text)
-			}
-		}
-	})
 }
 
 // loose shows a store as a plain Maildir shows itself: keys that are no UIDs, full lists only, no counts.

@@ -119,6 +119,9 @@ func (b *box) listSource(ctx context.Context) error {
 		b.row.Failed++
 		b.problem(e.Key, e.Err)
 	}
+	if len(c.Partial) > 0 { // no whim of the destination: the mailbox is not whole
+		b.problem("", fmt.Errorf("the flags of %d messages are lost: %w", len(c.Partial), c.Partial[0].Err))
+	}
 	for _, e := range c.Partial {
 		b.losses.add(e.Key, &mail.Loss{Detail: "flags (" + e.Err.Error() + ")"})
 	}
