@@ -160,6 +160,7 @@ func (s *Session) writeIndex(ctx context.Context) error {
 		return nil
 	}
 	if err := s.lock.Settled(ctx); err != nil {
+		s.putBack(packs)
 		return fmt.Errorf("write index: %w", err)
 	}
 	n := 0
@@ -171,14 +172,23 @@ func (s *Session) writeIndex(ctx context.Context) error {
 	body := appendIndex(make([]byte, 0, 160*n+128*len(packs)), entries)
 	id, err := s.repo.saveUnpacked(ctx, blob.Index, body)
 	if err != nil {
-		s.mu.Lock()
-		s.pending = append(packs, s.pending...) // for salvage
-		s.mu.Unlock()
+		s.putBack(packs)
 		return fmt.Errorf("write index: %w", err)
 	}
 	s.index.publish(packs)
 	s.repo.noteIndex(s.index, id)
 	return nil
+}
+
+// putBack leaves packs for the next index file, if only that of salvage.
+func (s *Session) putBack(packs []*pack) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending = append(packs, s.pending...)
+	s.blobs = 0
+	for _, p := range s.pending {
+		s.blobs += len(p.blobs)
+	}
 }
 
 // salvage indexes what was uploaded before the session broke, so that the next run need not store it again.

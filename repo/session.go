@@ -77,21 +77,34 @@ type Added struct {
 
 // Write locks the repository (shared: other writers may run, prune may not), brings the index up to date and calls fn
 // with a Session. When fn returns nil, everything is flushed. When it returns an error, blobs of packs that were already
-// uploaded are still indexed, so that the next run finds them. The context given to fn is cancelled when a pack
-// cannot be stored or the lock is lost; the cause is then Write's error.
+// uploaded are still indexed, so that the next run finds them. The context given to fn is cancelled with ctx, and when a pack
+// cannot be stored or the lock is lost; the cause is then Write's error. The Session outlives ctx: when that ends, fn can
+// still save what there is, with a context of its own.
 //
 // A second Write on the same Repo waits for the first; concurrent work shares one Session.
 func (r *Repo) Write(ctx context.Context, o WriteOptions, fn func(ctx context.Context, s *Session) error) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	return r.WithLock(ctx, Shared, func(ctx context.Context, l *Lock) error {
-		if err := r.LoadIndex(ctx); err != nil {
+	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	detach := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	return r.WithLock(lasting, Shared, func(held context.Context, l *Lock) error {
+		if err := r.LoadIndex(held); err != nil {
 			return err
 		}
-		return r.write(ctx, l, o, fn)
+		if !detach() {
+			return context.Cause(ctx)
+		}
+		return r.write(held, l, o, func(up context.Context, s *Session) error {
+			working, stop := context.WithCancelCause(ctx)
+			defer stop(nil)
+			defer context.AfterFunc(up, func() { stop(context.Cause(up)) })()
+			return fn(working, s)
+		})
 	})
 }
 
+// write runs fn with a session that lives until ctx ends.
 func (r *Repo) write(ctx context.Context, l *Lock, o WriteOptions, fn func(ctx context.Context, s *Session) error) error {
 	if o.PackSize == 0 {
 		o.PackSize = DefaultPackSize

@@ -205,6 +205,10 @@ func TestInterruptedBackup(t *testing.T) {
 	r := newRoost(t)
 	r.exitsIn(ctx, exitInterrupted, "backup", plain(s))
 	r.exits(exitOK, "check")
+	r.exits(exitIncomplete, "ledger", "latest")
+	if got := r.stdout.String(); !strings.Contains(got, "INBOX") {
+		t.Errorf("the snapshot of the interrupted run tells nothing of INBOX:\n%s", got)
+	}
 	r.exits(exitOK, "backup", plain(s), "-q")
 	if got := r.stdout.String(); !strings.HasPrefix(got, "OK: 1 mailbox, 3 messages, ") {
 		t.Errorf("verdict of the next run: %s", got)
