@@ -37,6 +37,8 @@ type Options struct {
 	// FullEvery lists a mailbox in full, as Full does, if that was last done so
 	// long ago: servers miss changes of flags in their logs. 0: never.
 	FullEvery time.Duration
+	// MaxShrink refuses a snapshot of an account that shrank by more than that.
+	MaxShrink MaxShrink
 
 	Now      time.Time      // when the run began; default: now
 	Program  string         // recorded in the snapshot
@@ -93,9 +95,10 @@ type boxEdit struct {
 }
 
 // Run backs up src as one account and returns the books. An error means that
-// there is no new snapshot; what was stored is found again by the next run. If
-// the source fails or ctx is cancelled on the way, a snapshot of what arrived
-// is still written, and Report.Cut tells why it is not all.
+// there is no new snapshot; what was stored is found again by the next run; beside
+// ErrShrunk the books tell what it would have lacked. If the source fails or
+// ctx is cancelled on the way, a snapshot of what arrived is still written, and
+// Report.Cut tells why it is not all.
 //
 // session is nil for a dry run only. Several Runs may share a session.
 func Run(ctx context.Context, src mail.Source, rep *repo.Repo, session *repo.Session, o Options) (Report, error) {
@@ -166,11 +169,17 @@ func (r *run) run(ctx context.Context) (Report, error) {
 		return Report{}, err
 	}
 	r.plan(all)
+	if len(all) == 0 && r.prev == nil {
+		return Report{}, ErrEmpty
+	}
 
 	stop := r.startCutters()
 	boxes, ctxBoxes := errgroup.WithContext(ctx)
 	boxes.SetLimit(r.o.Connections)
 	meant, left := r.o.Selection.Mailboxes(all)
+	if err := r.missed(all, len(meant)); err != nil {
+		return Report{}, err
+	}
 	r.progress.mailboxes(len(meant))
 	meant = inOrder(meant)
 	if len(meant) > 0 && meant[0].Role == mail.RoleAll {
@@ -220,6 +229,18 @@ func (r *run) plan(all []mail.Mailbox) {
 	}
 }
 
+// missed tells of masks for mailboxes that match none, most likely mistakes. It is an error if none of them matches.
+func (r *run) missed(all []mail.Mailbox, meant int) error {
+	unmatched := r.o.Selection.Unmatched(all)
+	if len(unmatched) > 0 && meant == 0 {
+		return fmt.Errorf("%w that %q matches", mail.ErrNoMailbox, unmatched[0])
+	}
+	for _, mask := range unmatched {
+		r.warn(fmt.Sprintf("no mailbox matches %q", mask))
+	}
+	return nil
+}
+
 // inOrder puts the mailbox that holds all mail first, so that messages which
 // stand in others too are known by then.
 func inOrder(boxes []mail.Mailbox) []mail.Mailbox {
@@ -253,6 +274,9 @@ func (r *run) finish(ctx context.Context) (Report, error) {
 	}
 	if r.prev != nil {
 		report.Parent = r.prev.ID()
+	}
+	if err := r.guard(report.Messages); err != nil {
+		return report, err
 	}
 	if r.o.DryRun {
 		return report, report.Cut

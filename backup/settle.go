@@ -131,6 +131,6 @@ func (m *mailbox) pretend(ctx context.Context) error {
 	if m.voided {
 		m.row.Vanished = max(0, m.before()-m.row.Known)
 	}
-	m.run.add(m.row, &snapshot.Box{Name: m.box.Name, Messages: m.row.Held}, nil, nil)
+	m.run.add(m.row, &snapshot.Box{Name: m.box.Name, Messages: m.row.Held + m.stale}, nil, nil)
 	return nil
 }

@@ -32,6 +32,7 @@ type Backup struct {
 	Connections int    `toml:"connections"` // connections, or readers, for each account
 	Host        string `toml:"host"`        // recorded in snapshots; "": this machine's name
 	FullEvery   string `toml:"full_every"`  // list mailboxes in full that often, "30d"; "": never by itself
+	MaxShrink   string `toml:"max_shrink"`  // refuse an account that shrank more, "50%" or "1000"; "": 50%
 	Selection
 }
 
@@ -42,6 +43,7 @@ type Account struct {
 	Tags        []string `toml:"tags"`
 	Connections int      `toml:"connections"` // 0: as for Backup
 	FullEvery   string   `toml:"full_every"`  // "": as for Backup
+	MaxShrink   string   `toml:"max_shrink"`  // "": as for Backup
 	Secret
 	Selection
 }

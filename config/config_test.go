@@ -94,7 +94,9 @@ func TestSecretFromEnvironment(t *testing.T) {
 		{"none", nil, Secret{File: "/etc/key"}},
 		{"file", map[string]string{"RESTIC_PASSWORD_FILE": "/k"}, Secret{File: "/k"}},
 		{"command", map[string]string{"ROOST_PASSWORD_COMMAND": `pass show "my mail" 'a\b'`}, Secret{Command: []string{"pass", "show", "my mail", `a\b`}}},
-		{"password", map[string]string{"RESTIC_PASSWORD": "s3cret", "RESTIC_PASSWORD_FILE": "/k"}, Secret{Env: "RESTIC_PASSWORD"}},
+		{"password", map[string]string{"RESTIC_PASSWORD": "s3cret"}, Secret{Env: "RESTIC_PASSWORD"}},
+		{"a file before the password, as restic does", map[string]string{"RESTIC_PASSWORD": "s3cret", "RESTIC_PASSWORD_FILE": "/k"}, Secret{File: "/k"}},
+		{"a command before the password", map[string]string{"RESTIC_PASSWORD": "s3cret", "RESTIC_PASSWORD_COMMAND": "pass"}, Secret{Command: []string{"pass"}}},
 		{"ours first", map[string]string{"RESTIC_PASSWORD": "s3cret", "ROOST_PASSWORD_FILE": "/k"}, Secret{File: "/k"}},
 	}
 	for _, tt := range tests {

@@ -33,6 +33,12 @@ const maxSecret = 64 << 10
 // IsZero reports whether no source is set.
 func (s Secret) IsZero() bool { return s.count() == 0 }
 
+// IsStored reports whether the secret comes as text with a line end, from a file or a command. What is in a variable or
+// typed is the secret to the letter.
+func (s Secret) IsStored() bool {
+	return s.File != "" || len(s.Command) > 0 || s.Credential != ""
+}
+
 func (s Secret) count() int {
 	n := 0
 	for _, set := range []bool{s.File != "", len(s.Command) > 0, s.Env != "", s.Credential != "", s.Prompt} {
@@ -127,7 +133,9 @@ func (s Secret) Read(ctx context.Context, label string, ask Asker) (string, erro
 	if err != nil {
 		return "", fmt.Errorf("read the password of %s: %w", label, err)
 	}
-	secret = bytes.TrimSuffix(bytes.TrimSuffix(secret, []byte("\n")), []byte("\r"))
+	if s.IsStored() {
+		secret = bytes.TrimSuffix(bytes.TrimSuffix(secret, []byte("\n")), []byte("\r"))
+	}
 	if len(secret) == 0 {
 		return "", fmt.Errorf("read the password of %s: %s is empty", label, s)
 	}

@@ -47,7 +47,8 @@ func (c *Config) settings() []setting {
 		setting{"backup.workers", []string{"ROOST_WORKERS"}, &c.Backup.Workers},
 		setting{"backup.connections", []string{"ROOST_CONNECTIONS"}, &c.Backup.Connections},
 		setting{"backup.host", []string{"ROOST_HOST", "RESTIC_HOST"}, &c.Backup.Host},
-		setting{"backup.full_every", []string{"ROOST_FULL_EVERY"}, &c.Backup.FullEvery})
+		setting{"backup.full_every", []string{"ROOST_FULL_EVERY"}, &c.Backup.FullEvery},
+		setting{"backup.max_shrink", []string{"ROOST_MAX_SHRINK"}, &c.Backup.MaxShrink})
 	return append(all, c.Backup.Selection.settings("backup.", "ROOST_")...)
 }
 
@@ -58,6 +59,7 @@ func (a *Account) settings(prefix, env string) []setting {
 		{prefix + "tags", nil, &a.Tags},
 		{prefix + "connections", nil, &a.Connections},
 		{prefix + "full_every", nil, &a.FullEvery},
+		{prefix + "max_shrink", nil, &a.MaxShrink},
 	}
 	all = append(all, a.Secret.settings(prefix, env)...)
 	return append(all, a.Selection.settings(prefix, env)...)
@@ -94,7 +96,8 @@ func named(prefix, name string) []string {
 }
 
 // readEnv lays the environment over the files. What says where the
-// repository's password is wins as a whole: it does not mix with a file's.
+// repository's password is wins as a whole: it does not mix with a file's. A
+// command wins over a file, and that over the password itself, as with restic.
 func (c *Config) readEnv(getenv func(string) string) error {
 	for _, s := range c.settings() {
 		for _, name := range s.env {
@@ -112,19 +115,22 @@ func (c *Config) readEnv(getenv func(string) string) error {
 	for _, prefix := range []string{"ROOST_", "RESTIC_"} {
 		secret, key, name := Secret{}, "", ""
 		switch {
-		case getenv(prefix+"PASSWORD") != "":
-			key, name = "password_env", prefix+"PASSWORD"
-			secret.Env = name
-		case getenv(prefix+"PASSWORD_FILE") != "":
-			key, name = "password_file", prefix+"PASSWORD_FILE"
-			secret.File = getenv(name)
 		case getenv(prefix+"PASSWORD_COMMAND") != "":
 			key, name = "password_command", prefix+"PASSWORD_COMMAND"
+			if getenv(prefix+"PASSWORD_FILE") != "" {
+				return &Error{File: name, Reason: prefix + "PASSWORD_FILE is set too; they exclude each other"}
+			}
 			words, err := SplitCommand(getenv(name))
 			if err != nil {
 				return &Error{File: name, Reason: err.Error()}
 			}
 			secret.Command = words
+		case getenv(prefix+"PASSWORD_FILE") != "":
+			key, name = "password_file", prefix+"PASSWORD_FILE"
+			secret.File = getenv(name)
+		case getenv(prefix+"PASSWORD") != "":
+			key, name = "password_env", prefix+"PASSWORD"
+			secret.Env = name
 		default:
 			continue
 		}

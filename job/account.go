@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"roost/backup"
 	"roost/config"
 	"roost/query"
 	"roost/store"
@@ -26,19 +27,21 @@ type Account struct {
 	Tags        []string
 	Selection   query.Selection
 	Connections int
-	FullEvery   time.Duration // list mailboxes in full that often; 0: never by itself
+	FullEvery   time.Duration    // list mailboxes in full that often; 0: never by itself
+	MaxShrink   backup.MaxShrink // by how much it may shrink
 }
 
 // Choice says which accounts are meant. Each way adds to the others.
 type Choice struct {
 	Names []string  // of the configuration, with "*" and "?"; with From, the names as they are
 	All   bool      // all of the configuration
-	List  io.Reader // a name a line, and where it is not in the configuration its store's URL; "#" begins a comment
+	List  io.Reader // a name a line, and where it is not in the configuration its store's URL; "#" after a blank begins a comment
 	From  string    // the URL of a store that is not in the configuration; "{user}" in it is each name
 
 	Secret    config.Secret    // of From and of URLs in List
 	Selection config.Selection // over the configuration's
 	Tags      []string         // beside the configuration's
+	MaxShrink string           // over the configuration's
 }
 
 // Accounts are the accounts that c means, by name; each once.
@@ -106,7 +109,7 @@ func (e *Env) choose(chosen map[string]*config.Account, c Choice) error {
 			}
 		}
 		if !found {
-			return &config.Error{Key: mask, Reason: "no account of that name is configured", Hint: e.knownAccounts()}
+			return &config.Error{Key: store.Redact(mask), Reason: "no account of that name is configured", Hint: e.knownAccounts()}
 		}
 	}
 	return nil
@@ -130,12 +133,14 @@ func (e *Env) knownAccounts() string {
 // chooseList adds the accounts of a list.
 func (e *Env) chooseList(chosen map[string]*config.Account, c Choice) error {
 	lines := bufio.NewScanner(c.List)
+	rows := map[string]int{} // by name
 	for row := 1; lines.Scan(); row++ {
-		line, _, _ := strings.Cut(lines.Text(), "#")
-		fields := strings.Fields(line)
+		fields := withoutComment(strings.Fields(lines.Text()))
 		switch {
 		case len(fields) == 0:
 			continue
+		case rows[fields[0]] != 0:
+			return &config.Error{Row: row, Key: "list of accounts", Reason: fmt.Sprintf("lines %d and %d both name %q", rows[fields[0]], row, fields[0])}
 		case len(fields) > 2:
 			return &config.Error{Row: row, Key: "list of accounts", Reason: fmt.Sprintf("line %d has more than a name and a store", row)}
 		case len(fields) == 2:
@@ -150,11 +155,20 @@ func (e *Env) chooseList(chosen map[string]*config.Account, c Choice) error {
 			}
 			chosen[a.Name] = a
 		}
+		rows[fields[0]] = row
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("read the list of accounts: %w", err)
 	}
 	return nil
+}
+
+// withoutComment is a line's fields up to the one that begins with "#". A "#" within a field is a part of it.
+func withoutComment(fields []string) []string {
+	if i := slices.IndexFunc(fields, func(f string) bool { return strings.HasPrefix(f, "#") }); i >= 0 {
+		return fields[:i]
+	}
+	return fields
 }
 
 // account decides everything about one.
@@ -176,6 +190,9 @@ func (e *Env) account(a *config.Account, c Choice) (Account, error) {
 	}
 	if out.FullEvery, err = parseEvery(cmp.Or(a.FullEvery, e.Config.Backup.FullEvery)); err != nil {
 		return fail(fmt.Errorf("full_every: %w", err))
+	}
+	if out.MaxShrink, err = backup.ParseMaxShrink(cmp.Or(c.MaxShrink, a.MaxShrink, e.Config.Backup.MaxShrink)); err != nil {
+		return fail(fmt.Errorf("max_shrink: %w", err))
 	}
 	if out.Secret.IsZero() && l.Driver == "imap" && e.Ask.Prompt != nil {
 		out.Secret = config.Secret{Prompt: true}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"roost/backup"
 	"roost/config"
 	"roost/query"
 )
@@ -59,6 +60,7 @@ func TestAccounts(t *testing.T) {
 		{"all", Choice{All: true}, "alice memory:, amy memory:, bob imaps://bob@mail.example.com"},
 		{"mask", Choice{Names: []string{"a*"}}, "alice memory:, amy memory:"},
 		{"each once", Choice{Names: []string{"amy", "a?y"}}, "amy memory:"},
+		{"a hash in a path", Choice{List: strings.NewReader("carol maildir:/acc/an#ton #guest\n")}, "carol maildir:/acc/an#ton"},
 		{"list", Choice{List: strings.NewReader("# staff\nbob\n\ncarol eml:/c # guest\n")}, "bob imaps://bob@mail.example.com, carol eml:/c"},
 		{"one store", Choice{From: "maildir:/m", Names: []string{"dave"}}, "dave maildir:/m"},
 		{"name from the URL", Choice{From: "imaps://eve%40example.com@host"}, "eve@example.com imaps://eve%40example.com@host"},
@@ -98,7 +100,7 @@ func TestAccountSettings(t *testing.T) {
 		{Name: "alice", Store: "memory:", Tags: []string{"staff", "extra"}, Connections: 3, FullEvery: 28 * 24 * time.Hour, Selection: query.Selection{Exclude: []string{`\Junk`}, Since: since, MaxSize: 1 << 20}},
 		{Name: "amy", Store: "memory:", Tags: []string{"extra"}, Connections: 7, FullEvery: 30 * 24 * time.Hour, Selection: query.Selection{Exclude: []string{"Old"}, Since: all[1].Selection.Since, MaxSize: 1 << 20}},
 	}
-	if diff := cmp.Diff(want, all); diff != "" {
+	if diff := cmp.Diff(want, all, cmp.AllowUnexported(backup.MaxShrink{})); diff != "" {
 		t.Errorf("Accounts (-want +got):\n%s", diff)
 	}
 }
@@ -124,6 +126,7 @@ func TestAccountsRefuses(t *testing.T) {
 		"unknown name":          {Names: []string{"zoe"}},
 		"bad mask":              {Names: []string{"[a"}},
 		"list with unknown":     {List: strings.NewReader("zoe\n")},
+		"list with one twice":   {List: strings.NewReader("bob\ncarol eml:/c\nbob\n")},
 		"list with three words": {List: strings.NewReader("a b c\n")},
 		"store without a name":  {From: "maildir:/m"},
 		"no store":              {From: "nonsense", Names: []string{"x"}},

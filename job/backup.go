@@ -99,7 +99,7 @@ func (e *Env) backupOne(ctx context.Context, r *Repository, session *repo.Sessio
 	defer source.Close()
 	options := backup.Options{
 		Account: a.Name, Host: o.Host, Tags: a.Tags, Selection: a.Selection, Connections: a.Connections,
-		DryRun: o.DryRun, Full: o.Full, Again: o.Again, FullEvery: a.FullEvery, Now: begin, Program: e.Program,
+		DryRun: o.DryRun, Full: o.Full, Again: o.Again, FullEvery: a.FullEvery, MaxShrink: a.MaxShrink, Now: begin, Program: e.Program,
 	}
 	if o.Progress != nil {
 		options.Progress = func(p backup.Progress) { o.Progress(a.Name, p) }

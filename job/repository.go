@@ -172,14 +172,18 @@ func (e *Env) secret(p place) config.Secret {
 	}
 }
 
-// password reads the repository's password. Blanks at either end are cut off,
-// as restic does with what files and commands hold.
+// password reads the repository's password. Blanks at either end of what a file
+// or a command holds are cut off, as restic does.
 func (e *Env) password(ctx context.Context, p place) (repo.Password, error) {
-	text, err := e.secret(p).Read(ctx, "the repository "+p.dir, e.Ask)
+	s := e.secret(p)
+	text, err := s.Read(ctx, "the repository "+p.dir, e.Ask)
 	if err != nil {
 		return repo.Password{}, err
 	}
-	return repo.NewPassword(strings.TrimSpace(text)), nil
+	if s.IsStored() {
+		text = strings.TrimSpace(text)
+	}
+	return repo.NewPassword(text), nil
 }
 
 // newPassword reads it for a new repository; what is typed is asked for twice.
@@ -199,5 +203,5 @@ func (e *Env) newPassword(ctx context.Context, p place) (repo.Password, error) {
 	if first != again {
 		return repo.Password{}, errors.New("the two passwords differ")
 	}
-	return repo.NewPassword(strings.TrimSpace(first)), nil
+	return repo.NewPassword(first), nil
 }

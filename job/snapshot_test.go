@@ -96,9 +96,12 @@ func TestOpenOrMake(t *testing.T) {
 	if _, err := named.MakeRepository(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	named.Ask.Getenv = func(string) string { return "s3cret" } // blanks at the ends do not count, as for restic
 	if _, err := named.OpenRepository(t.Context()); err != nil {
 		t.Errorf("OpenRepository = %v", err)
+	}
+	named.Ask.Getenv = func(string) string { return "s3cret" } // blanks at the ends count, as for restic
+	if _, err := named.OpenRepository(t.Context()); !errors.Is(err, repo.ErrWrongPassword) {
+		t.Errorf("OpenRepository without the blanks = %v", err)
 	}
 	named.Ask.Getenv = func(string) string { return "other" }
 	if _, err := named.OpenRepository(t.Context()); !errors.Is(err, repo.ErrWrongPassword) {

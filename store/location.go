@@ -70,7 +70,7 @@ var imapOptions = []string{"authzid", "ca", "cert", "compress", "key", "master",
 func Parse(text string) (Location, error) {
 	scheme, rest, ok := strings.Cut(text, ":")
 	if !ok {
-		return Location{}, fmt.Errorf("%q is no store: it has no \"maildir:\", \"mbox:\", \"eml:\" or \"imaps://\" in front", redact(text))
+		return Location{}, fmt.Errorf("%q is no store: it has no \"maildir:\", \"mbox:\", \"eml:\" or \"imaps://\" in front", Redact(text))
 	}
 	switch scheme {
 	case "memory":
@@ -122,21 +122,22 @@ func parseFile(driver, rest string) (Location, error) {
 }
 
 func parseIMAP(text string) (Location, error) {
+	shown := Redact(text)
 	u, err := url.Parse(text)
 	if err != nil {
 		// The cause would repeat the URL, and with it what may be a password.
-		return Location{}, fmt.Errorf("store %q is no URL", redact(text))
+		return Location{}, fmt.Errorf("store %q is no URL", shown)
 	}
 	if _, has := u.User.Password(); has {
-		return Location{}, fmt.Errorf("store %q holds a password; give it by a file or a command", redact(text))
+		return Location{}, fmt.Errorf("store %q holds a password; give it by a file or a command", shown)
 	}
 	switch {
 	case u.Hostname() == "":
-		return Location{}, fmt.Errorf("store %q has no host; it is written imaps://user@host", text)
+		return Location{}, fmt.Errorf("store %q has no host; it is written imaps://user@host", shown)
 	case u.Path != "" && u.Path != "/":
-		return Location{}, fmt.Errorf("store %q names a mailbox; choose mailboxes with --folder", text)
+		return Location{}, fmt.Errorf("store %q names a mailbox; choose mailboxes with --folder", shown)
 	case u.Fragment != "":
-		return Location{}, fmt.Errorf("store %q holds a \"#\"; write %%23", text)
+		return Location{}, fmt.Errorf("store %q holds a \"#\"; write %%23", shown)
 	}
 	l := Location{Driver: "imap", Host: u.Hostname(), User: u.User.Username(), Options: map[string]string{}}
 	l.Port, l.Security = 993, imap.TLS
@@ -145,59 +146,59 @@ func parseIMAP(text string) (Location, error) {
 	}
 	if p := u.Port(); p != "" {
 		if l.Port, err = strconv.Atoi(p); err != nil || l.Port < 1 || l.Port > 65535 {
-			return Location{}, fmt.Errorf("store %q: port %s is not between 1 and 65535", text, p)
+			return Location{}, fmt.Errorf("store %q: port %s is not between 1 and 65535", shown, p)
 		}
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return Location{}, fmt.Errorf("store %q: its options are not name=value, separated by \"&\"", text)
+		return Location{}, fmt.Errorf("store %q: its options are not name=value, separated by \"&\"", shown)
 	}
 	for name, values := range query {
 		if !slices.Contains(imapOptions, name) {
-			return Location{}, fmt.Errorf("store %q: unknown option %q; there are %s", text, name, strings.Join(imapOptions, ", "))
+			return Location{}, fmt.Errorf("store %q: unknown option %q; there are %s", shown, name, strings.Join(imapOptions, ", "))
 		}
 		if len(values) > 1 {
-			return Location{}, fmt.Errorf("store %q: option %s is given twice", text, name)
+			return Location{}, fmt.Errorf("store %q: option %s is given twice", shown, name)
 		}
 		l.Options[name] = values[0]
 	}
-	return l, l.checkOptions(text)
+	return l, l.checkOptions(shown)
 }
 
-func (l *Location) checkOptions(text string) error {
+func (l *Location) checkOptions(shown string) error {
 	switch tls, given := l.Options["tls"]; {
 	case !given:
 	case tls == "none" && isLoopback(l.Host), tls == "none-really":
 		if l.Security == imap.TLS {
-			return fmt.Errorf("store %q: imaps is TLS; without it, write imap", text)
+			return fmt.Errorf("store %q: imaps is TLS; without it, write imap", shown)
 		}
 		l.Security = imap.Plaintext
 	case tls == "none":
-		return fmt.Errorf("store %q: without TLS everybody on the way reads the password; if you must, write tls=none-really", text)
+		return fmt.Errorf("store %q: without TLS everybody on the way reads the password; if you must, write tls=none-really", shown)
 	default:
-		return fmt.Errorf("store %q: tls=%s is unknown; there is tls=none", text, tls)
+		return fmt.Errorf("store %q: tls=%s is unknown; there is tls=none", shown, tls)
 	}
 	if t, given := l.Options["timeout"]; given {
 		var err error
 		if l.Timeout, err = time.ParseDuration(t); err != nil || l.Timeout < time.Second {
-			return fmt.Errorf("store %q: timeout=%s is no time of a second or more, as in 90s", text, t)
+			return fmt.Errorf("store %q: timeout=%s is no time of a second or more, as in 90s", shown, t)
 		}
 	}
 	for _, name := range []string{"compress", "shared"} {
 		if v, given := l.Options[name]; given && v != "no" && v != "yes" {
-			return fmt.Errorf("store %q: %s=%s is neither yes nor no", text, name, v)
+			return fmt.Errorf("store %q: %s=%s is neither yes nor no", shown, name, v)
 		}
 	}
 	if l.Options["key"] != "" && l.Options["cert"] == "" {
-		return fmt.Errorf("store %q: key= is of no use without cert=", text)
+		return fmt.Errorf("store %q: key= is of no use without cert=", shown)
 	}
 	if l.Options["cert"] != "" && l.Security == imap.Plaintext {
-		return fmt.Errorf("store %q: a certificate is shown within TLS only", text)
+		return fmt.Errorf("store %q: a certificate is shown within TLS only", shown)
 	}
 	if p, given := l.Options["pin"]; given {
 		raw, err := hex.DecodeString(strings.ReplaceAll(p, ":", ""))
 		if err != nil || len(raw) != len(l.Pin) || [sha256.Size]byte(raw) == ([sha256.Size]byte{}) {
-			return fmt.Errorf("store %q: pin is not the SHA-256 of a certificate, 64 hex digits", text)
+			return fmt.Errorf("store %q: pin is not the SHA-256 of a certificate, 64 hex digits", shown)
 		}
 		l.Pin = [sha256.Size]byte(raw)
 	}
@@ -236,17 +237,44 @@ func pathComponent(user string) string {
 	return strings.ReplaceAll(user, "/", "%2F")
 }
 
-// redact cuts what may be a password out of the text of a URL that cannot be read.
-func redact(text string) string {
+// IsURL reports whether text is meant for the URL of a store, right or wrong: it has a driver's name or "://" in front.
+func IsURL(text string) bool {
+	scheme, _, ok := strings.Cut(text, ":")
+	return ok && slices.Contains([]string{"memory", "maildir", "mbox", "eml", "imap", "imaps"}, strings.ToLower(scheme)) || strings.Contains(text, "://")
+}
+
+// Redact cuts what may be a password out of the text of a URL, also of one that cannot be read: what stands between a colon and
+// the last "@", and the values of options that Location does not know.
+func Redact(text string) string {
 	scheme, rest, ok := strings.Cut(text, "://")
-	if !ok {
+	switch head, tail, colon := strings.Cut(text, ":"); {
+	case ok:
+		scheme += "://"
+	case colon && strings.Contains(tail, "@"):
+		scheme, rest = head+":", tail
+	default:
 		return text
 	}
 	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-		user, _, _ := strings.Cut(rest[:i], ":")
-		return scheme + "://" + user + "@" + rest[i+1:]
+		user, _, has := strings.Cut(rest[:i], ":")
+		if !ok && !has {
+			user = "***"
+		}
+		rest = user + "@" + rest[i+1:]
 	}
-	return text
+	rest, query, ok := strings.Cut(rest, "?")
+	if !ok {
+		return scheme + rest
+	}
+	options := strings.Split(query, "&")
+	for i, option := range options {
+		if name, _, ok := strings.Cut(option, "="); !ok {
+			options[i] = "***"
+		} else if !slices.Contains(imapOptions, name) {
+			options[i] = name + "=***"
+		}
+	}
+	return scheme + rest + "?" + strings.Join(options, "&")
 }
 
 func isLoopback(host string) bool {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -36,8 +37,10 @@ func (f *accountFlags) choice(a *app, args []string) (job.Choice, func(), error)
 	c := job.Choice{Names: f.users, All: f.all, From: f.from}
 	done := func() {}
 	for _, arg := range args {
-		if _, err := store.Parse(store.WithUser(arg, "user")); err != nil {
+		if !store.IsURL(arg) {
 			c.Names = append(c.Names, arg)
+		} else if _, err := store.Parse(store.WithUser(arg, "user")); err != nil {
+			return c, done, usageError{err}
 		} else if c.From != "" {
 			return c, done, usagef("more than one store is given: %s and %s", c.From, arg)
 		} else {
@@ -107,6 +110,7 @@ func (a *app) backupCommand() *cobra.Command {
 	var selection selectionFlags
 	var o job.BackupOptions
 	var tags []string
+	var shrink string
 	cmd := &cobra.Command{
 		Use:   "backup [ACCOUNT | STORE]...",
 		Short: "Take a snapshot of accounts",
@@ -128,7 +132,7 @@ with a verdict.`,
 				return err
 			}
 			defer done()
-			choice.Selection, choice.Tags = selection.Selection, tags
+			choice.Selection, choice.Tags, choice.MaxShrink = selection.Selection, tags, shrink
 			return a.backup(cmd.Context(), choice, o)
 		},
 	}
@@ -139,6 +143,7 @@ with a verdict.`,
 	flags.IntVarP(&o.Workers, "workers", "w", 0, "accounts at a `time`")
 	flags.IntVar(&a.connections, "connections", 0, "connections, or readers, for each account")
 	flags.StringArrayVar(&tags, "tag", nil, "give the snapshots this `tag`; may be given several times")
+	flags.StringVar(&shrink, "max-shrink", "", "refuse a snapshot in which the account has shrunk by more than this `part`:\n\"50%\" (default), or a number of messages; 100% lets it become empty")
 	flags.StringVar(&o.Host, "host", "", "record this `name` in the snapshots, not this machine's")
 	flags.BoolVarP(&o.DryRun, "dry-run", "n", false, "list and compare, write nothing")
 	flags.BoolVar(&o.Again, "unerase", false, "forget what was erased from these accounts, and store what the source still has of it")
@@ -169,7 +174,11 @@ func (a *app) backup(ctx context.Context, choice job.Choice, o job.BackupOptions
 	if err != nil {
 		return err
 	}
-	r, err := env.OpenOrMake(ctx)
+	open := env.OpenOrMake
+	if o.DryRun {
+		open = env.OpenRepository
+	}
+	r, err := open(ctx)
 	if err != nil {
 		return err
 	}
@@ -193,13 +202,18 @@ func (a *app) backup(ctx context.Context, choice job.Choice, o job.BackupOptions
 
 // outcome prints how one account's run ended.
 func (a *app) outcome(out *job.Outcome, many, dryRun bool) {
-	if out.Err != nil {
-		a.failed(out.Account, out.Err)
-		return
-	}
 	title := ""
 	if many {
 		title = out.Account
+	}
+	if out.Err != nil {
+		if errors.Is(out.Err, backup.ErrShrunk) { // the books say where
+			if err := a.ledger(out.Account, title, &out.Report.Ledger); err != nil {
+				a.failed(out.Account, err)
+			}
+		}
+		a.failed(out.Account, out.Err)
+		return
 	}
 	if err := a.ledger(out.Account, title, &out.Report.Ledger); err != nil {
 		a.failed(out.Account, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"roost/backup"
 	"roost/config"
 	"roost/job"
 	"roost/mail"
@@ -105,6 +106,7 @@ func exitCode(err error) int {
 		{repo.ErrLockLost, exitLocked},
 		{repo.ErrWrongPassword, exitWrongKey},
 		{errRefused, exitRefused},
+		{backup.ErrShrunk, exitRefused},
 		{mail.ErrNeedsHuman, exitNeedsHuman},
 		{mail.ErrAuth, exitAuth},
 		{mail.ErrTLS, exitTLS},
@@ -157,6 +159,8 @@ func hintFor(err error) string {
 		hint string
 	}{
 		{config.ErrNoSecret, "give the password with --password-file, --password-command, ROOST_PASSWORD_FILE or in the configuration"},
+		{backup.ErrShrunk, "if all that is truly meant to be gone, run again with --max-shrink 100%; else look at the store: is its disk mounted, its URL right?"},
+		{backup.ErrEmpty, "is it the right place? roost account test STORE shows what is there"},
 		{repo.ErrNoRepository, "roost init makes one; --repo says where"},
 		{repo.ErrExists, "nothing was changed; --repo names another place"},
 		{repo.ErrWrongPassword, "the password comes from --password-file, RESTIC_PASSWORD_FILE or the configuration: roost config show --origin"},
