@@ -173,13 +173,13 @@ func (r *run) run(ctx context.Context) (Report, error) {
 		return Report{}, ErrEmpty
 	}
 
-	stop := r.startCutters()
-	boxes, ctxBoxes := errgroup.WithContext(ctx)
-	boxes.SetLimit(r.o.Connections)
 	meant, left := r.o.Selection.Mailboxes(all)
 	if err := r.missed(all, len(meant)); err != nil {
 		return Report{}, err
 	}
+	stop := r.startCutters()
+	boxes, ctxBoxes := errgroup.WithContext(ctx)
+	boxes.SetLimit(r.o.Connections)
 	r.progress.mailboxes(len(meant))
 	meant = inOrder(meant)
 	if len(meant) > 0 && meant[0].Role == mail.RoleAll {
@@ -229,8 +229,15 @@ func (r *run) plan(all []mail.Mailbox) {
 	}
 }
 
-// missed tells of masks for mailboxes that match none, most likely mistakes. It is an error if none of them matches.
+// missed tells of masks for mailboxes that match none, neither in the store nor in the last snapshot: most likely they are
+// mistakes. It is an error if none of them matches.
 func (r *run) missed(all []mail.Mailbox, meant int) error {
+	if r.prev != nil {
+		all = slices.Clone(all)
+		for _, old := range r.prev.Boxes() {
+			all = append(all, mail.Mailbox{Name: old.Name, Role: old.Role})
+		}
+	}
 	unmatched := r.o.Selection.Unmatched(all)
 	if len(unmatched) > 0 && meant == 0 {
 		return fmt.Errorf("%w that %q matches", mail.ErrNoMailbox, unmatched[0])
