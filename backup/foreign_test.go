@@ -77,7 +77,11 @@ func TestAKeptMailboxIsItsOwnStoresAgain(t *testing.T) {
 		w := newWorld(t, 1, memory.Options{})
 		fill(t, w.store, mail.Inbox, 6)
 		w.backup(w.store, Options{})
-		w.backup(memory.New(memory.Options{ID: "other"}), Options{Selection: query.Selection{Folders: []string{"Work"}}})
+		other := memory.New(memory.Options{ID: "other"})
+		if err := other.Create(t.Context(), "Work"); err != nil {
+			t.Fatal(err)
+		}
+		w.backup(other, Options{Selection: query.Selection{Folders: []string{"Work"}}})
 		src := &counting{Source: w.store}
 		report := w.backup(src, Options{})
 		if total := report.Ledger.Total(); src.fetched != 0 || total.Held != 6 || total.New != 0 || total.Vanished != 0 {
