@@ -190,8 +190,8 @@ func TestCraftedSnapshotsAreRefused(t *testing.T) {
 		{"flags of another place", inboxMeta, func(p *pen) { p.tree.Find("0000000000.flags").Name = "4294967295.flags" }, exitIncomplete, "wrong bucket"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			f := newForger(t)
-			f.T = t
 			f.forge(c.path, c.edit)
 			dest := filepath.Join(f.dir, "x", "y", "restored")
 			if err := os.MkdirAll(filepath.Dir(dest), 0o700); err != nil {
@@ -245,6 +245,7 @@ func nothingBeside(t *testing.T, dir string, depth int) {
 func TestForgedMailboxNamesStayInside(t *testing.T) {
 	for _, name := range []string{"../../evil", "/etc/evil", "a/../../../evil", `..\..\evil`, ".", "..", "a//../b", "C:/evil", "evil\x00/../../x", "cur", "a/tmp/../../new"} {
 		t.Run(strings.ReplaceAll(name, "/", "_"), func(t *testing.T) {
+			t.Parallel()
 			f := newForger(t)
 			f.forge("alice", func(p *pen) {
 				text, err := json.Marshal(name)
