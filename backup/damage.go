@@ -14,7 +14,7 @@ import (
 
 // The last snapshot saves work; it must never cost the next one. What of it cannot be read is stored anew from the source:
 //
-//   - the snapshot as a whole: the newest one before it that can be read takes its place;
+//   - the snapshot as a whole: the newest one before it that can be read takes its place, whose account it ever was;
 //   - a mailbox: it is listed in full, every bucket of it is read, and the damaged ones are built anew. What is left
 //     of these still tells which bytes are there.
 //
@@ -39,8 +39,11 @@ func damaged(ctx context.Context, err error) error {
 // is none. The warnings tell which newer ones cannot.
 func lastReadable(ctx context.Context, rep *repo.Repo, account string) (prev *snapshot.Source, gone *snapshot.Erased, warnings []string, err error) {
 	all, err := rep.Snapshots(ctx)
-	if err != nil {
-		return nil, nil, nil, err // one that cannot be read may have been the newest
+	switch {
+	case repo.OnlyDamage(err):
+		warnings = append(warnings, "snapshots are damaged, and one may have been newer than what this run builds on: roost check")
+	case err != nil:
+		return nil, nil, nil, err // one that cannot be read may have been the newest, and can be read the next time
 	}
 	filter := repo.SnapshotFilter{Path: "/" + snapshot.FileName(account), Tags: []string{Tag}}
 	for _, sn := range slices.Backward(all) {

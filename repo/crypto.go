@@ -28,6 +28,21 @@ const (
 // ErrDamaged says that an object of the repository is missing, or is not what was stored under its name.
 var ErrDamaged = errors.New("damaged")
 
+// OnlyDamage reports whether err is ErrDamaged, in each of the errors that it joins: what is told by it is lost already,
+// and trying again will not help. nil is no damage.
+func OnlyDamage(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		errs := joined.Unwrap()
+		for _, one := range errs {
+			if !errors.Is(one, ErrDamaged) {
+				return false
+			}
+		}
+		return len(errs) > 0
+	}
+	return errors.Is(err, ErrDamaged)
+}
+
 // errDamaged says that sealed bytes are not what was sealed with this key.
 var errDamaged = fmt.Errorf("authentication failed: %w, or sealed with another key", ErrDamaged)
 

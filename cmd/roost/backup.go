@@ -222,7 +222,7 @@ func (a *app) outcome(out *job.Outcome, many, dryRun bool) {
 		a.failed(out.Account, fmt.Errorf("cut short: %w", out.Report.Cut))
 	}
 	for _, w := range out.Report.Warnings {
-		a.note("%s: %s", out.Account, printable(w))
+		a.warn(out.Account+": "+w, "")
 	}
 	for _, p := range out.Report.Ledger.Problems() {
 		if !a.flags.json && (a.flags.verbose > 0 || !p.Loss) {
@@ -294,7 +294,9 @@ func (a *app) concludeBackup(outcomes []job.Outcome) error {
 		v.add(&out.Report.Ledger)
 	}
 	where := "; see roost problems"
-	if len(outcomes) == 1 {
+	if v.Failed == len(outcomes) { // without a snapshot there is no list of problems
+		where = ""
+	} else if len(outcomes) == 1 {
 		where += " " + outcomes[0].Account
 	}
 	return a.conclude(&v, printable(where), worst(errs))
