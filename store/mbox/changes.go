@@ -33,7 +33,7 @@ type token struct {
 }
 
 const (
-	tokenMagic = "mbox1"
+	tokenMagic = "mbox2"
 	noPrint    = "-"
 	printed    = 64 << 10 // octets of the end of a file that are looked at
 )

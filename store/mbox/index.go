@@ -3,9 +3,9 @@ package mbox
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"hash"
-	"hash/fnv"
 	"io"
 	"math"
 	"strconv"
@@ -26,7 +26,7 @@ type place struct {
 	mark  mark  // zero: somebody else wrote it
 	date  time.Time
 	flags mail.Flags // that its own fields say
-	sum   uint64     // of its From_ line and header, without what programs change there
+	sum   digest     // of its From_ line and all behind, without what programs change in the header
 }
 
 // Format says how other programs wrote messages. Auto takes a Content-Length that
@@ -56,6 +56,8 @@ type finder struct {
 	stop   int64 // where the messages end
 	places []place
 	open   *opened
+	sum    hash.Hash // of the open message
+	held   []byte    // an empty line that belongs to it only if more follows
 }
 
 // opened is the message that is being read.
@@ -67,7 +69,6 @@ type opened struct {
 	m        matcher
 	quoted   int64 // octets that reading takes away
 	fields   fields
-	sum      hash.Hash64
 	changing bool // within a field that programs change
 }
 
@@ -80,12 +81,14 @@ var errNoMbox = errors.New("is no mbox: it does not begin with \"From \"")
 // size. Blank lines before the first From_ line are passed over; if anything else
 // stands there, it is errNoMbox.
 func find(file io.ReaderAt, start, size int64, format Format) (list []place, stop int64, err error) {
-	f := finder{file: file, size: size, format: format, sep: true, stop: size}
+	f := finder{file: file, size: size, format: format, sep: true, stop: size, sum: sha256.New()}
 	f.seek(start)
 	for {
 		line, whole, err := f.line()
-		if len(line) > 0 && !f.take(line, whole) {
-			return nil, 0, errNoMbox
+		if len(line) > 0 {
+			if err := f.take(line, whole); err != nil {
+				return nil, 0, err
+			}
 		}
 		if err == io.EOF {
 			f.close(f.stop - f.blank)
@@ -117,9 +120,9 @@ func (f *finder) line() (line []byte, whole bool, err error) {
 	return line, true, err
 }
 
-// take takes the line at f.at. ok is false if no message is open and it opens
+// take takes the line at f.at. It is errNoMbox if no message is open and it opens
 // none.
-func (f *finder) take(line []byte, whole bool) (ok bool) {
+func (f *finder) take(line []byte, whole bool) error {
 	blank := len(bytes.TrimRight(line, "\r\n")) == 0
 	if f.sep && bytes.HasPrefix(line, []byte(fromPrefix)) {
 		if m, date, ok := parseFrom(line); ok || f.open == nil && !isTornFrom(line) {
@@ -127,17 +130,20 @@ func (f *finder) take(line []byte, whole bool) (ok bool) {
 			f.openAt(m, date, line)
 			f.at += int64(len(line))
 			f.sep, f.blank = false, 0
-			return true
+			return nil
 		}
 	}
 	if f.sep && (f.open == nil || f.open.mark.uid != 0) && isTornFrom(line) {
 		f.stop = f.at
 		f.at += int64(len(line))
-		return true
+		return nil
 	}
 	if f.open == nil {
 		f.at += int64(len(line))
-		return blank
+		if !blank {
+			return errNoMbox
+		}
+		return nil
 	}
 	f.feed(line)
 	f.at += int64(len(line))
@@ -145,7 +151,11 @@ func (f *finder) take(line []byte, whole bool) (ok bool) {
 		f.blank = int64(len(line))
 	}
 	if f.open.head {
-		f.takeField(line, blank)
+		if err := f.takeField(line, blank); err != nil {
+			return err
+		}
+	} else {
+		f.digest(line, blank)
 	}
 	for !whole {
 		var err error
@@ -154,8 +164,13 @@ func (f *finder) take(line []byte, whole bool) (ok bool) {
 		}
 		f.feed(line)
 		f.at += int64(len(line))
+		if f.open.head && !f.open.changing {
+			f.sum.Write(line)
+		} else if !f.open.head {
+			f.digest(line, false)
+		}
 	}
-	return true
+	return nil
 }
 
 // isTornFrom reports whether line, the last of a file, is the beginning of a
@@ -183,14 +198,16 @@ func (f *finder) feed(line []byte) {
 }
 
 func (f *finder) openAt(m mark, date time.Time, line []byte) {
-	f.open = &opened{head: true, length: -1, sum: fnv.New64a()}
-	f.open.sum.Write(line)
+	f.open = &opened{head: true, length: -1}
+	f.held = f.held[:0]
+	f.sum.Reset()
+	f.sum.Write(line)
 	f.open.place = place{start: f.at, body: f.at + int64(len(line)), mark: m, date: date.UTC().Truncate(time.Second)}
 }
 
 // takeField takes a line of the header, and goes over the body if a
 // Content-Length says where it ends.
-func (f *finder) takeField(line []byte, blank bool) {
+func (f *finder) takeField(line []byte, blank bool) error {
 	o := f.open
 	if !blank {
 		if line[0] != ' ' && line[0] != '\t' {
@@ -201,29 +218,37 @@ func (f *finder) takeField(line []byte, blank bool) {
 			}
 		}
 		if !o.changing {
-			o.sum.Write(line)
+			f.sum.Write(line)
 		}
-		return
+		return nil
 	}
 	o.head = false
+	f.digest(line, true)
 	if o.length < 0 || f.format == Mboxo || f.format == Mboxrd {
-		return
+		return nil
 	}
 	end := f.at + o.length
 	if end < f.at || end > f.size || !f.endsAt(end) {
-		return
+		return nil
 	}
 	o.plain = f.format != Mboxcl
 	if !o.plain {
-		return // the lines are to be counted; the next From_ line is quoted
+		return nil // the lines are to be counted; the next From_ line is quoted
 	}
 	o.place.end = end
 	if !o.internal {
-		f.places = append(f.places, o.finish())
+		if o.mark.uid == 0 {
+			f.sum.Write(f.held)
+			if _, err := io.Copy(f.sum, io.NewSectionReader(f.file, f.at, o.length)); err != nil {
+				return err
+			}
+		}
+		f.add(o)
 	}
 	f.open = &opened{internal: true, length: -1} // what is between is nobody's: an empty line
 	f.seek(end)
 	f.sep, f.blank = true, 0
+	return nil
 }
 
 // endsAt reports whether at offset end only empty lines stand before a From_ line
@@ -259,13 +284,20 @@ func (f *finder) close(end int64) {
 		return
 	}
 	o.place.end = max(end, o.body) // its From_ line may be all there is
-	f.places = append(f.places, o.finish())
+	f.add(o)
+}
+
+// add adds the message o, of which all was read.
+func (f *finder) add(o *opened) {
+	p := o.finish()
+	copy(p.sum[:], f.sum.Sum(nil))
+	f.places = append(f.places, p)
 }
 
 // finish is the place of the message, of which end is known.
 func (o *opened) finish() place {
 	p := o.place
-	p.flags, p.sum = o.fields.flags(), o.sum.Sum64()
+	p.flags = o.fields.flags()
 	p.size = p.end - p.body
 	if !p.plain {
 		p.size -= o.quoted

@@ -63,7 +63,7 @@ type places struct {
 	stop    int64 // where they end
 }
 
-// maxPlaces is how many messages are remembered over all files, at about 120
+// maxPlaces is how many messages are remembered over all files, at about 130
 // octets each.
 const maxPlaces = 1 << 20
 

@@ -118,7 +118,7 @@ func (side *sidecar) isTorn(p place) bool {
 }
 
 // number finds out whether the messages have UIDs, and gives them keys: the UID,
-// or else a digest of the header, counted where it is the same.
+// or else their digest, counted where it is the same: then they are alike to the last octet.
 func (v *view) number() {
 	v.validity, v.next = v.side.Validity, max(v.side.Next, 1)
 	var last uint32
@@ -131,14 +131,14 @@ func (v *view) number() {
 		v.next = max(v.next, last+1)
 	}
 	v.keys = make([]mail.Key, len(v.list))
-	seen := make(map[uint64]int)
+	seen := make(map[digest]int)
 	for i, p := range v.list {
 		if v.validity != 0 {
 			v.keys[i] = keyOf(p.mark.uid)
 			continue
 		}
 		seen[p.sum]++
-		v.keys[i] = mail.Key(fmt.Sprintf("%016x.%d", p.sum, seen[p.sum]))
+		v.keys[i] = mail.Key(fmt.Sprintf("%x.%d", p.sum, seen[p.sum]))
 	}
 }
 
