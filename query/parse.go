@@ -53,7 +53,7 @@ func (e *ParseError) Mark() (before, behind string) {
 	return before, behind
 }
 
-// Parse reads a query. The error is a *ParseError.
+// Parse reads a query; an empty one means all. The error is a *ParseError.
 func Parse(text string, now time.Time) (Expr, error) {
 	p := parser{text: text, now: now}
 	switch {
@@ -61,6 +61,8 @@ func Parse(text string, now time.Time) (Expr, error) {
 		return Expr{}, &ParseError{Reason: fmt.Sprintf("it is longer than %d octets", maxQuery)}
 	case !utf8.ValidString(text):
 		return Expr{}, &ParseError{Reason: "it is not UTF-8"}
+	case strings.TrimSpace(text) == "":
+		return Expr{}, nil
 	}
 	p.next()
 	root := p.or(0)
