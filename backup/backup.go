@@ -33,7 +33,9 @@ type Options struct {
 	Connections int  // fetches at once; default DefaultConnections
 	DryRun      bool // list and compare only; no session is needed
 	Full        bool // trust no state: list every mailbox in full
-	Again       bool // forget that messages were erased, and store those that are still there
+	// SkipUnchanged writes no snapshot if it would hold what the last one holds.
+	SkipUnchanged bool
+	Again         bool // forget that messages were erased, and store those that are still there
 	// FullEvery lists a mailbox in full, as Full does, if that was last done so
 	// long ago: servers miss changes of flags in their logs. 0: never.
 	FullEvery time.Duration
@@ -47,8 +49,9 @@ type Options struct {
 
 // Report is what a run did.
 type Report struct {
-	Snapshot  repo.ID     `json:"snapshot"` // null after a dry run
-	Parent    repo.ID     `json:"parent"`   // null for an account's first
+	Snapshot  repo.ID     `json:"snapshot"`            // null after a dry run
+	Parent    repo.ID     `json:"parent"`              // null for an account's first
+	Unchanged bool        `json:"unchanged,omitempty"` // no snapshot was written, since the parent holds all
 	Ledger    mail.Ledger `json:"ledger"`
 	Mailboxes int         `json:"mailboxes"`          // in the snapshot
 	Messages  int64       `json:"messages"`           // in the snapshot
@@ -305,7 +308,14 @@ func (r *run) finish(ctx context.Context) (Report, error) {
 		account.Selection = json.RawMessage(text)
 	}
 	tree.SetErased(r.erasure.next())
+	if r.o.SkipUnchanged {
+		tree.SkipUnchanged()
+	}
 	root, err := tree.Save(ctx, account, r.boxes, r.problems, report.Ledger)
+	if errors.Is(err, snapshot.ErrUnchanged) {
+		report.Unchanged = true
+		return report, nil
+	}
 	if err != nil {
 		return report, err
 	}

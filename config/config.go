@@ -28,11 +28,12 @@ type Repository struct {
 
 // Backup is what holds for every account that does not say otherwise.
 type Backup struct {
-	Workers     int    `toml:"workers"`     // accounts at a time
-	Connections int    `toml:"connections"` // connections, or readers, for each account
-	Host        string `toml:"host"`        // recorded in snapshots; "": this machine's name
-	FullEvery   string `toml:"full_every"`  // list mailboxes in full that often, "30d"; "": never by itself
-	MaxShrink   string `toml:"max_shrink"`  // refuse an account that shrank more, "50%" or "1000"; "": 50%
+	Workers       int    `toml:"workers"`           // accounts at a time
+	Connections   int    `toml:"connections"`       // connections, or readers, for each account
+	Host          string `toml:"host"`              // recorded in snapshots; "": this machine's name
+	FullEvery     string `toml:"full_every"`        // list mailboxes in full that often, "30d"; "": never by itself
+	MaxShrink     string `toml:"max_shrink"`        // refuse an account that shrank more, "50%" or "1000"; "": 50%
+	SkipUnchanged bool   `toml:"skip_if_unchanged"` // write no snapshot that holds nothing new
 	Selection
 }
 

@@ -48,7 +48,8 @@ func (c *Config) settings() []setting {
 		setting{"backup.connections", []string{"ROOST_CONNECTIONS"}, &c.Backup.Connections},
 		setting{"backup.host", []string{"ROOST_HOST", "RESTIC_HOST"}, &c.Backup.Host},
 		setting{"backup.full_every", []string{"ROOST_FULL_EVERY"}, &c.Backup.FullEvery},
-		setting{"backup.max_shrink", []string{"ROOST_MAX_SHRINK"}, &c.Backup.MaxShrink})
+		setting{"backup.max_shrink", []string{"ROOST_MAX_SHRINK"}, &c.Backup.MaxShrink},
+		setting{"backup.skip_if_unchanged", []string{"ROOST_SKIP_IF_UNCHANGED"}, &c.Backup.SkipUnchanged})
 	return append(all, c.Backup.Selection.settings("backup.", "ROOST_")...)
 }
 

@@ -12,11 +12,12 @@ import (
 
 // BackupOptions adjust Backup; the zero value is sensible.
 type BackupOptions struct {
-	Workers int    // accounts at a time; default: the configuration's
-	Host    string // recorded in snapshots; default: the configuration's, else this machine's name
-	DryRun  bool   // list and compare, write nothing
-	Full    bool   // trust no state
-	Again   bool   // store messages again that were erased
+	Workers       int    // accounts at a time; default: the configuration's
+	Host          string // recorded in snapshots; default: the configuration's, else this machine's name
+	DryRun        bool   // list and compare, write nothing
+	Full          bool   // trust no state
+	Again         bool   // store messages again that were erased
+	SkipUnchanged bool   // write no snapshot that holds nothing new
 
 	Progress func(account string, p backup.Progress) // may be called by several goroutines at once; may be nil
 	Done     func(Outcome)                           // called for each account as it ends, by one goroutine at a time; may be nil
@@ -99,7 +100,7 @@ func (e *Env) backupOne(ctx context.Context, r *Repository, session *repo.Sessio
 	defer source.Close()
 	options := backup.Options{
 		Account: a.Name, Host: o.Host, Tags: a.Tags, Selection: a.Selection, Connections: a.Connections,
-		DryRun: o.DryRun, Full: o.Full, Again: o.Again, FullEvery: a.FullEvery, MaxShrink: a.MaxShrink, Now: begin, Program: e.Program,
+		DryRun: o.DryRun, Full: o.Full, Again: o.Again, SkipUnchanged: o.SkipUnchanged || e.Config.Backup.SkipUnchanged, FullEvery: a.FullEvery, MaxShrink: a.MaxShrink, Now: begin, Program: e.Program,
 	}
 	if o.Progress != nil {
 		options.Progress = func(p backup.Progress) { o.Progress(a.Name, p) }

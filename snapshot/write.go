@@ -212,6 +212,7 @@ type Tree struct {
 	mail    dir
 	meta    dir
 	erased  *Erased
+	lazy    bool // see SkipUnchanged
 }
 
 // NewTree begins with what stands in prev, or with nothing if that is nil.
@@ -263,20 +264,6 @@ func (t *Tree) Save(ctx context.Context, a Account, boxes []Box, problems []Prob
 			return repo.ID{}, err
 		}
 	}
-	account, err := json.MarshalIndent(a, "", "  ")
-	if err == nil {
-		err = putFile(ctx, t.session, files, accountFile, append(account, '\n'))
-	}
-	if err != nil {
-		return repo.ID{}, err
-	}
-	books, err := json.Marshal(ledger)
-	if err == nil {
-		err = putFile(ctx, t.session, files, ledgerFile, append(books, '\n'))
-	}
-	if err != nil {
-		return repo.ID{}, err
-	}
 	slices.SortFunc(boxes, func(a, b Box) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	if err := putLines(ctx, t.session, files, mailboxesFile, boxes); err != nil {
 		return repo.ID{}, err
@@ -295,6 +282,23 @@ func (t *Tree) Save(ctx context.Context, a Account, boxes []Box, problems []Prob
 		if !id.IsNull() {
 			files[name] = dirNode(name, id)
 		}
+	}
+	if t.lazy && t.prev != nil && t.prev.holds(files, &a) {
+		return repo.ID{}, ErrUnchanged
+	}
+	account, err := json.MarshalIndent(a, "", "  ")
+	if err == nil {
+		err = putFile(ctx, t.session, files, accountFile, append(account, '\n'))
+	}
+	if err != nil {
+		return repo.ID{}, err
+	}
+	books, err := json.Marshal(ledger)
+	if err == nil {
+		err = putFile(ctx, t.session, files, ledgerFile, append(books, '\n'))
+	}
+	if err != nil {
+		return repo.ID{}, err
 	}
 	root, err := saveNodes(ctx, t.session, files)
 	if err != nil {

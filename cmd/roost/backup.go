@@ -147,6 +147,7 @@ with a verdict.`,
 	flags.StringVar(&o.Host, "host", "", "record this `name` in the snapshots, not this machine's")
 	flags.BoolVarP(&o.DryRun, "dry-run", "n", false, "list and compare, write nothing")
 	flags.BoolVar(&o.Again, "unerase", false, "forget what was erased from these accounts, and store what the source still has of it")
+	flags.BoolVar(&o.SkipUnchanged, "skip-if-unchanged", false, "write no snapshot of an account in which nothing changed since the last")
 	flags.BoolVar(&o.Full, "full", false, "list every mailbox in full, though the server says that nothing changed")
 	return cmd
 }
@@ -229,28 +230,28 @@ func (a *app) outcome(out *job.Outcome, many, dryRun bool) {
 			fmt.Fprintf(a.stderr, "%s\n", printable(problemText(&p)))
 		}
 	}
-	id := out.Report.Snapshot.Short()
-	if dryRun {
-		id = ""
-	}
+	saved := !dryRun && !out.Report.Unchanged
 	a.json("snapshot", struct {
 		Account  string  `json:"account"`
 		ID       string  `json:"snapshot_id,omitempty"`
 		DryRun   bool    `json:"dry_run,omitempty"`
+		Skipped  bool    `json:"unchanged,omitempty"`
 		Seconds  float64 `json:"seconds"`
 		Complete bool    `json:"complete"`
-	}{out.Account, fullID(&out.Report, dryRun), dryRun, out.Took.Seconds(), out.Complete()})
+	}{out.Account, fullID(&out.Report, saved), dryRun, out.Report.Unchanged, out.Took.Seconds(), out.Complete()})
 	switch {
 	case a.flags.quiet:
 	case dryRun:
 		a.printf("%s: dry run, nothing was written\n", printable(out.Account))
+	case !saved:
+		a.printf("%s: nothing changed, no snapshot was written\n", printable(out.Account))
 	default:
-		a.printf("snapshot %s of %s saved\n", id, printable(out.Account))
+		a.printf("snapshot %s of %s saved\n", out.Report.Snapshot.Short(), printable(out.Account))
 	}
 }
 
-func fullID(r *backup.Report, dryRun bool) string {
-	if dryRun {
+func fullID(r *backup.Report, saved bool) string {
+	if !saved {
 		return ""
 	}
 	return r.Snapshot.String()
