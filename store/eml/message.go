@@ -218,7 +218,7 @@ func (s *Store) fetch(r *resolver, name mail.Name, key mail.Key, part mail.Part,
 	if err != nil {
 		return fail(err)
 	}
-	f, err := s.root.Open(tree.Join(r.dir, file))
+	f, err := tree.Open(s.root, tree.Join(r.dir, file))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fail(mail.ErrGone)
 	}

@@ -57,7 +57,7 @@ type entry struct {
 
 // readSidecar reads the sidecar of a directory.
 func (s *Store) readSidecar(dir string) (sidecar, error) {
-	f, err := s.root.Open(tree.Join(dir, sidecarFile))
+	f, err := tree.Open(s.root, tree.Join(dir, sidecarFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return sidecar{}, nil
 	}

@@ -67,7 +67,7 @@ func (s *Store) courierKeywords(dir string) (map[string]mail.Flags, error) {
 
 // readCourier reads a file, if it is there: Courier gathers them into :list.
 func (s *Store) readCourier(file string, read func(io.Reader) error) error {
-	f, err := s.root.Open(file)
+	f, err := tree.Open(s.root, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"roost/mail"
+	"roost/store/tree"
 )
 
 // dovecot-keywords says which keyword a letter in a file name stands for, a
@@ -118,7 +119,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 
 // keywordsOf reads the keywords of the mailbox in dir.
 func (s *Store) keywordsOf(dir string) (*keywords, error) {
-	f, err := s.control.Open(s.controlPath(dir, keywordsFile))
+	f, err := tree.Open(s.control, s.controlPath(dir, keywordsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return new(keywords), nil
 	}

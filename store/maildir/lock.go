@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"roost/store/tree"
 )
 
 // Dovecot's dotlock: who holds FILE has made FILE.lock, which was not there; in it
@@ -160,7 +162,7 @@ func (s *Store) isStale(lock, file string, w *watch, stale time.Duration) bool {
 
 // holder is the process on this host that holds a lock; 0 if it is not known.
 func (s *Store) holder(lock string) int {
-	text, err := s.control.ReadFile(lock)
+	text, err := tree.ReadFile(s.control, lock)
 	if err != nil {
 		return 0
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"roost/mail"
+	"roost/store/tree"
 )
 
 // subscriptions, in the root or that of control files, names the subscribed mailboxes, a line each, as
@@ -39,7 +40,7 @@ func (s *Store) separator() string {
 // subscriptions are the names of the subscribed mailboxes.
 func (s *Store) subscriptions() (map[mail.Name]bool, error) {
 	all := make(map[mail.Name]bool)
-	text, err := s.control.ReadFile(subscriptionsFile)
+	text, err := tree.ReadFile(s.control, subscriptionsFile)
 	if err == nil {
 		lines, v2 := bytes.CutPrefix(text, []byte(subscriptionsHead))
 		for line := range strings.Lines(string(lines)) {
@@ -52,7 +53,7 @@ func (s *Store) subscriptions() (map[mail.Name]bool, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	text, err = s.root.ReadFile(courierSubscribed)
+	text, err = tree.ReadFile(s.root, courierSubscribed)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -113,7 +114,7 @@ func (s *Store) subscribe(ctx context.Context, b box, on bool) error {
 		return err
 	}
 	defer release()
-	text, err := s.control.ReadFile(subscriptionsFile)
+	text, err := tree.ReadFile(s.control, subscriptionsFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -181,22 +181,22 @@ func parseUIDList(r io.Reader, each func(record)) (numbers, error) {
 }
 
 // openUIDList opens what there is of a list of UIDs; nil if there is none.
-func (s *Store) openUIDList(dir string) (f *os.File, courier bool, err error) {
-	f, err = s.control.Open(s.controlPath(dir, uidlistFile))
+func (s *Store) openUIDList(dir string) (f *os.File, info fs.FileInfo, courier bool, err error) {
+	f, info, err = tree.OpenStat(s.control, s.controlPath(dir, uidlistFile))
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return f, false, err
+		return f, info, false, err
 	}
-	f, err = s.root.Open(path.Join(dir, courierFile))
+	f, info, err = tree.OpenStat(s.root, path.Join(dir, courierFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
+		return nil, nil, false, nil
 	}
-	return f, true, err
+	return f, info, true, err
 }
 
 // readUIDList reads the list of a mailbox. Without one, or with one that makes
 // no sense, UIDVALIDITY is 0.
 func (s *Store) readUIDList(dir string, each func(record)) (numbers, error) {
-	f, courier, err := s.openUIDList(dir)
+	f, _, courier, err := s.openUIDList(dir)
 	if err != nil {
 		return numbers{}, err
 	}
@@ -220,7 +220,7 @@ func (s *Store) numbersOf(dir string) (numbers, error) {
 
 // numbersAndLook also says how the list looks; nil if there is none.
 func (s *Store) numbersAndLook(dir string) (numbers, *tree.Look, error) {
-	f, courier, err := s.openUIDList(dir)
+	f, info, courier, err := s.openUIDList(dir)
 	if err != nil {
 		return numbers{}, nil, err
 	}
@@ -228,10 +228,6 @@ func (s *Store) numbersAndLook(dir string) (numbers, *tree.Look, error) {
 		return s.mbsyncNumbers(dir), nil, nil
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return numbers{}, nil, err
-	}
 	n, err := numbersIn(f, info.Size())
 	if errors.Is(err, errUIDList) {
 		n, err = numbers{}, nil
@@ -272,7 +268,7 @@ func numbersIn(f *os.File, size int64) (numbers, error) {
 }
 
 func (s *Store) mbsyncNumbers(dir string) numbers {
-	text, err := s.root.ReadFile(path.Join(dir, mbsyncFile))
+	text, err := tree.ReadFile(s.root, path.Join(dir, mbsyncFile))
 	if err != nil {
 		return numbers{}
 	}

@@ -156,7 +156,7 @@ func (s *Store) tokenOf(o *opening, t token, began time.Time, whole bool) (mail.
 		return mail.Token(fmt.Sprintf("%s young %d", tokenMagic, began.UnixNano())), nil
 	}
 	if whole {
-		side, err := s.root.Open(sidecarOf(o.path))
+		side, err := tree.Open(s.root, sidecarOf(o.path))
 		if err != nil {
 			return "", err
 		}
@@ -192,7 +192,7 @@ func (s *Store) appended(ctx context.Context, o *opening, old, now token, began 
 		now.mbox.Size() <= old.mbox.Size() || now.side.Size() < old.side.Size() {
 		return ch, false, nil
 	}
-	side, err := s.root.Open(sidecarOf(o.path))
+	side, err := tree.Open(s.root, sidecarOf(o.path))
 	if err != nil {
 		return ch, false, err
 	}

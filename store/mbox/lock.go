@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"roost/store/tree"
 )
 
 // A writer makes FILE.lock with O_EXCL (the dotlock), with its process number in
@@ -85,7 +87,7 @@ func (s *Store) breakStale(lock string) error {
 		return err
 	}
 	stale := time.Since(info.ModTime()) > lockStale
-	if text, err := s.root.ReadFile(lock); err == nil && !stale {
+	if text, err := tree.ReadFile(s.root, lock); err == nil && !stale {
 		// "PID" or, of Dovecot, "PID:HOST"; a process of another host cannot be asked.
 		pid, host, _ := strings.Cut(strings.TrimSpace(string(text)), ":")
 		here, _ := os.Hostname()
@@ -113,7 +115,7 @@ type opening struct {
 
 // openShared opens a file and locks it against writers. Close ends that.
 func (s *Store) openShared(ctx context.Context, file string) (*opening, error) {
-	f, err := s.root.Open(file)
+	f, err := tree.Open(s.root, file)
 	if err != nil {
 		return nil, err
 	}

@@ -120,7 +120,7 @@ func (s *Store) renameFile(from, to string) error {
 	if err := s.root.Remove(sidecarOf(to)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err // it is nobody's: there is no file of that name
 	}
-	side, err := s.root.ReadFile(sidecarOf(from))
+	side, err := tree.ReadFile(s.root, sidecarOf(from))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.root.Rename(from, to)
 	}

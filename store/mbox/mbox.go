@@ -229,7 +229,7 @@ func (s *Store) isMailbox(dir string, e fs.DirEntry) bool {
 
 // looksRight reports whether a file is empty or begins as an mbox does.
 func (s *Store) looksRight(file string) (bool, error) {
-	f, err := s.root.Open(file)
+	f, err := tree.Open(s.root, file)
 	if err != nil {
 		return false, err
 	}

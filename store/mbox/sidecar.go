@@ -58,7 +58,7 @@ func sidecarOf(file string) string {
 
 // readSidecar reads the sidecar of a file.
 func (s *Store) readSidecar(file string) (sidecar, error) {
-	f, err := s.root.Open(sidecarOf(file))
+	f, err := tree.Open(s.root, sidecarOf(file))
 	if errors.Is(err, fs.ErrNotExist) {
 		return sidecar{}, nil
 	}

@@ -36,7 +36,7 @@ func (s *Store) newSidecar() (side sidecar, err error) {
 
 // readHeader is the first line of a sidecar, zero if there is none.
 func (s *Store) readHeader(file string) (tree.Header, error) {
-	f, err := s.root.Open(sidecarOf(file))
+	f, err := tree.Open(s.root, sidecarOf(file))
 	if errors.Is(err, fs.ErrNotExist) {
 		return tree.Header{}, nil
 	}

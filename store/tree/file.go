@@ -83,7 +83,7 @@ func Add(root *os.Root, file, text string) (info fs.FileInfo, err error) {
 // 1970, or one more than the last that was given, which stands in file. It is
 // durable before it is returned. The caller holds a lock against others who ask.
 func NextValidity(root *os.Root, file string, now int64) (uint32, error) {
-	text, err := root.ReadFile(file)
+	text, err := ReadFile(root, file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
