@@ -17,6 +17,7 @@ import (
 
 	"roost/blob"
 	"roost/mail"
+	"roost/peer"
 	"roost/repo"
 	"roost/store"
 )
@@ -58,7 +59,10 @@ func dieLocked() {
 //	closedport VARIABLE           a port on which nobody listens
 //	interrupt SIGNAL CODE FIFO PROGRAM ARGS...
 //	                              run it, send the signal once it has written to FIFO; it must exit with CODE
+//
+// When a story is over, restic must find no fault in its default repository, unless a file "damaged" says that it is to be so.
 func TestScripts(t *testing.T) {
+	restic := peer.Restic(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -75,12 +79,27 @@ func TestScripts(t *testing.T) {
 			e.Setenv("TMPDIR", e.WorkDir+"/tmp")
 			e.Setenv("TZ", "UTC")
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each command waits a second for late reports
+			e.Defer(func() { checkStory(e, restic) })
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "deliver": deliver, "expunge": expunge, "lock": lock, "closedport": closedPort, "interrupt": interrupt,
 		},
 	})
+}
+
+func checkStory(e *testscript.Env, restic peer.Program) {
+	place := e.Getenv("REPO")
+	if _, err := os.Stat(place + "/config"); err != nil {
+		return
+	}
+	if _, err := os.Stat(e.WorkDir + "/damaged"); err == nil {
+		return
+	}
+	restic = restic.With("RESTIC_REPOSITORY="+place, "RESTIC_PASSWORD_FILE="+e.Getenv("KEY"))
+	if _, err := restic.Output(context.Background(), "check", "--read-data", "--no-cache"); err != nil {
+		e.T().Fatal(err)
+	}
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
