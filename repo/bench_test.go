@@ -90,7 +90,7 @@ func BenchmarkLoadIndex(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		again, err := newRepo(bucket, r.seal.key)
+		again, err := newRepo(bucket, r.seal.key, r.keyInUse())
 		if err != nil {
 			b.Fatal(err)
 		}

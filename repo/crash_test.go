@@ -55,6 +55,38 @@ func mustCheck(t *testing.T, b blob.Bucket) {
 	}
 }
 
+// atAnyCall does something to copies of a repository, each time with another call of the bucket that fails: as if the program was
+// killed before the call or behind it, or as if the line was bad once. do is given the bucket; then looks at what is left,
+// when the locks of the dead are removed, and is told do's error.
+func atAnyCall(t *testing.T, first *blobtest.Memory, do func(b blob.Bucket) error, then func(t *testing.T, b *blobtest.Memory, err error)) {
+	t.Helper()
+	for _, mode := range []struct {
+		name        string
+		once, after bool
+	}{{"killed before", false, false}, {"killed after", false, true}, {"one call fails", true, false}} {
+		for n := int64(1); ; n++ {
+			b := first.Clone()
+			faulty := &blobtest.Faulty{Bucket: b, FailAt: n, Once: mode.once, After: mode.after}
+			err := do(faulty)
+			if faulty.Calls() < n {
+				if err != nil {
+					t.Errorf("no call failed, yet: %v", err)
+				}
+				break
+			}
+			t.Run(fmt.Sprintf("%s %d", mode.name, n), func(t *testing.T) {
+				if err == nil && !mode.once && !(mode.after && faulty.Calls() == n) {
+					t.Error("the run was killed and reports success")
+				}
+				if _, err := reopen(t, b).Unlock(t.Context(), UnlockOptions{All: true}); err != nil {
+					t.Fatal(err)
+				}
+				then(t, b, err)
+			})
+		}
+	}
+}
+
 // Killed at any call of the bucket, before or after its effect, or with one bad call on a bad line: the repository stays
 // clean for restic and for us, the first snapshot is whole, and the next run completes.
 func TestCrashAtAnyCall(t *testing.T) {
@@ -63,41 +95,22 @@ func TestCrashAtAnyCall(t *testing.T) {
 	if err := backup(t.Context(), r, 0, 20); err != nil {
 		t.Fatal(err)
 	}
-	for _, mode := range []struct {
-		name        string
-		once, after bool
-	}{{"killed before", false, false}, {"killed after", false, true}, {"one call fails", true, false}} {
-		for n := int64(1); ; n++ {
-			b := first.Clone()
-			faulty := &blobtest.Faulty{Bucket: b, FailAt: n, Once: mode.once, After: mode.after}
-			err := func() error {
-				r, err := Open(t.Context(), faulty, NewPassword(testPassword))
-				if err != nil {
-					return err
-				}
-				return backup(t.Context(), r, 10, 40)
-			}()
-			if faulty.Calls() < n {
-				if err != nil {
-					t.Errorf("no call failed, yet: %v", err)
-				}
-				break
-			}
-			t.Run(fmt.Sprintf("%s %d", mode.name, n), func(t *testing.T) {
-				if err == nil && !mode.once {
-					t.Error("the run was killed and reports success")
-				}
-				mustCheck(t, b)
-				if !mode.once && !testing.Short() {
-					newRestic(t, "").at(export(t, b)).check(t)
-				}
-				if err := backup(t.Context(), reopen(t, b), 10, 40); err != nil {
-					t.Fatalf("the next run: %v", err)
-				}
-				holds(t, reopen(t, b), 10, 40)
-			})
+	atAnyCall(t, first, func(b blob.Bucket) error {
+		r, err := Open(t.Context(), b, NewPassword(testPassword))
+		if err != nil {
+			return err
 		}
-	}
+		return backup(t.Context(), r, 10, 40)
+	}, func(t *testing.T, b *blobtest.Memory, err error) {
+		mustCheck(t, b)
+		if err != nil && !testing.Short() {
+			newRestic(t, "").at(export(t, b)).check(t)
+		}
+		if err := backup(t.Context(), reopen(t, b), 10, 40); err != nil {
+			t.Fatalf("the next run: %v", err)
+		}
+		holds(t, reopen(t, b), 10, 40)
+	})
 }
 
 // at is the same restic for another repository.

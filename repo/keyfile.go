@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -67,70 +68,72 @@ func newMasterKey() *keyBytes {
 }
 
 // addKey wraps key with password and stores it as another key of the repository.
-func addKey(ctx context.Context, b blob.Bucket, key *keyBytes, password Password, kdf KDF) (ID, error) {
-	if kdf == (KDF{}) {
-		kdf = calibrate()
+func addKey(ctx context.Context, b blob.Bucket, key *keyBytes, password Password, o KeyOptions) (ID, error) {
+	if o.KDF == (KDF{}) {
+		o.KDF = calibrate()
 	}
 	host, name := whoami()
-	f := keyFile{Created: time.Now(), Username: name, Hostname: host, KDF: "scrypt", N: kdf.N, R: kdf.R, P: kdf.P}
+	f := keyFile{Created: time.Now(), Username: cmp.Or(o.User, name), Hostname: cmp.Or(o.Host, host),
+		KDF: "scrypt", N: o.KDF.N, R: o.KDF.R, P: o.KDF.P}
 	f.Salt = make([]byte, saltSize)
 	rand.Read(f.Salt)
 	wrap, err := f.derive(password)
 	if err != nil {
-		return ID{}, fmt.Errorf("add key: %w", err)
+		return ID{}, fmt.Errorf("make key: %w", err)
 	}
 	var m masterKey
 	m.MAC.K, m.MAC.R, m.Encrypt = key.k[:], key.r[:], key.encrypt[:]
 	plain, err := json.Marshal(m)
 	if err != nil {
-		return ID{}, fmt.Errorf("add key: %w", err)
+		return ID{}, fmt.Errorf("make key: %w", err)
 	}
 	f.Data = wrap.seal(nil, plain)
 	body, err := json.Marshal(f)
 	if err != nil {
-		return ID{}, fmt.Errorf("add key: %w", err)
+		return ID{}, fmt.Errorf("make key: %w", err)
 	}
 	id := Hash(body)
 	if err := b.Save(ctx, blob.Handle{Kind: blob.Key, Name: id.String()}, body); err != nil {
-		return ID{}, fmt.Errorf("add key: %w", err)
+		return ID{}, fmt.Errorf("make key: %w", err)
 	}
 	return id, nil
 }
 
-// findKey tries the password on each key and returns the master key behind the first that opens.
+// findKey tries the password on each key and returns the master key behind the first that opens, and which that is.
 // A key that cannot be read does not hide the others; if none opens and some could not be tried, that is the error.
-func findKey(ctx context.Context, b blob.Bucket, password Password) (*keyBytes, error) {
+func findKey(ctx context.Context, b blob.Bucket, password Password) (*keyBytes, ID, error) {
 	var names []string
 	for e, err := range b.List(ctx, blob.Key) {
 		if err != nil {
-			return nil, err
+			return nil, ID{}, err
 		}
 		names = append(names, e.Name)
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("%w: it has no key", ErrNoRepository)
+		return nil, ID{}, fmt.Errorf("%w: it has no key", ErrNoRepository)
 	}
 	slices.Sort(names)
 	var unread error
 	for _, name := range names[:min(len(names), maxKeys)] {
 		key, err := openKey(ctx, b, name, password)
 		if err == nil {
-			return key, nil
+			id, err := ParseID(name)
+			return key, id, err
 		}
 		if ctx.Err() != nil {
-			return nil, err
+			return nil, ID{}, err
 		}
 		if !errors.Is(err, errDamaged) {
 			unread = err
 		}
 	}
 	if unread != nil {
-		return nil, fmt.Errorf("%w for the keys that could be read; also: %w", ErrWrongPassword, unread)
+		return nil, ID{}, fmt.Errorf("%w for the keys that could be read; also: %w", ErrWrongPassword, unread)
 	}
 	if len(names) > maxKeys {
-		return nil, fmt.Errorf("%w for the first %d of %d keys", ErrWrongPassword, maxKeys, len(names))
+		return nil, ID{}, fmt.Errorf("%w for the first %d of %d keys", ErrWrongPassword, maxKeys, len(names))
 	}
-	return nil, ErrWrongPassword
+	return nil, ID{}, ErrWrongPassword
 }
 
 func openKey(ctx context.Context, b blob.Bucket, name string, password Password) (*keyBytes, error) {

@@ -15,7 +15,7 @@ import (
 // Each password of a repository opens it, no other does, and the error says so.
 func TestOpenByPassword(t *testing.T) {
 	r, b := newMemoryRepo(t)
-	if _, err := r.AddKey(t.Context(), NewPassword("second"), testKDF); err != nil {
+	if _, err := r.AddKey(t.Context(), NewPassword("second"), KeyOptions{KDF: testKDF}); err != nil {
 		t.Fatal(err)
 	}
 	for _, password := range []string{testPassword, "second"} {

@@ -36,6 +36,7 @@ type Repo struct {
 	seal   *sealer
 	codec  *codec
 	config config
+	key    atomic.Pointer[ID] // the key object by which it was opened
 
 	writing sync.Mutex // held by Write: one session at a time, so that blobs under way are known to all who store
 
@@ -51,6 +52,9 @@ type Repo struct {
 // InitOptions adjusts Init; the zero value is right for a password that a person chose.
 type InitOptions struct {
 	KDF KDF // default: calibrated on this machine
+
+	// Like is a repository whose cut points restic is to use here too, so that what is copied between them is stored once; nil: own ones.
+	Like *Repo
 }
 
 // Init makes a new repository with one key in the bucket and opens it. It returns ErrExists where there is one.
@@ -68,12 +72,16 @@ func Init(ctx context.Context, b blob.Bucket, password Password, o InitOptions) 
 		return nil, fmt.Errorf("init repository: %w: it has keys but no config", ErrExists)
 	}
 	key := newMasterKey()
-	if _, err := addKey(ctx, b, key, password, o.KDF); err != nil {
+	id, err := addKey(ctx, b, key, password, KeyOptions{KDF: o.KDF})
+	if err != nil {
 		return nil, fmt.Errorf("init repository: %w", err)
 	}
 	cfg := config{Version: formatVersion, Polynomial: randomPolynomial()}
+	if o.Like != nil {
+		cfg.Polynomial = o.Like.config.Polynomial
+	}
 	rand.Read(cfg.ID[:])
-	r, err := newRepo(b, key)
+	r, err := newRepo(b, key, id)
 	if err != nil {
 		return nil, fmt.Errorf("init repository: %w", err)
 	}
@@ -101,11 +109,11 @@ func Open(ctx context.Context, b blob.Bucket, password Password) (*Repo, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
 	}
-	key, err := findKey(ctx, b, password)
+	key, id, err := findKey(ctx, b, password)
 	if err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
 	}
-	r, err := newRepo(b, key)
+	r, err := newRepo(b, key, id)
 	if err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
 	}
@@ -126,7 +134,7 @@ func Open(ctx context.Context, b blob.Bucket, password Password) (*Repo, error) 
 	return r, nil
 }
 
-func newRepo(b blob.Bucket, key *keyBytes) (*Repo, error) {
+func newRepo(b blob.Bucket, key *keyBytes, id ID) (*Repo, error) {
 	seal, err := newSealer(key)
 	if err != nil {
 		return nil, err
@@ -136,17 +144,10 @@ func newRepo(b blob.Bucket, key *keyBytes) (*Repo, error) {
 		return nil, err
 	}
 	r := &Repo{bucket: b, seal: seal, codec: codec}
+	r.useKey(id)
 	r.index.Store(newIndex())
 	r.sealed.New = func() any { return new([]byte) }
 	return r, nil
-}
-
-// AddKey gives the repository one more password.
-func (r *Repo) AddKey(ctx context.Context, password Password, kdf KDF) (ID, error) {
-	if password.IsEmpty() {
-		return ID{}, errors.New("add key: empty password")
-	}
-	return addKey(ctx, r.bucket, r.seal.key, password, kdf)
 }
 
 // ID returns the random number that tells this repository from all others.
