@@ -19,6 +19,15 @@ const (
 //
 // It uses one core; callers that want more split their IDs, best by BlobPack.
 func (r *Repo) LoadBlobs(ctx context.Context, t BlobType, ids []ID, fn func(id ID, p []byte, err error) error) error {
+	return r.loadStored(ctx, t, ids, func(at *location, _, p []byte, err error) error { return fn(at.id, p, err) })
+}
+
+// storedBlob is told of a blob: where it stands, its bytes as they are stored, without the sealing, and its plaintext. stored is nil
+// if it had to be read from another place than at.
+type storedBlob func(at *location, stored, p []byte, err error) error
+
+// loadStored is LoadBlobs for those who want to know more of each blob.
+func (r *Repo) loadStored(ctx context.Context, t BlobType, ids []ID, fn storedBlob) error {
 	if err := r.needIndex(ctx); err != nil {
 		return err
 	}
@@ -81,7 +90,7 @@ func bulkRun(places []location) int {
 
 // loadRun reads the places, all of one pack and near each other, and hands each blob to fn.
 // It returns its buffers for the next run.
-func (r *Repo) loadRun(ctx context.Context, places []location, buf, plain []byte, fn func(ID, []byte, error) error) (_, _ []byte, err error) {
+func (r *Repo) loadRun(ctx context.Context, places []location, buf, plain []byte, fn storedBlob) (_, _ []byte, err error) {
 	first := &places[0]
 	var end uint64
 	readable := !first.pack.IsNull()
@@ -99,20 +108,23 @@ func (r *Repo) loadRun(ctx context.Context, places []location, buf, plain []byte
 		if err := ctx.Err(); err != nil {
 			return nil, nil, context.Cause(ctx)
 		}
-		var p []byte
+		var stored, p []byte
 		err := errDamaged
 		if readable {
 			from := at.offset - first.offset
+			sealed := buf[from : from+at.length]
 			// Blobs that overlap, which only a broken index has, fail here and are read alone below.
-			p, err = r.openBlob(&at.packed, buf[from:from+at.length], plain)
+			p, err = r.openBlob(&at.packed, sealed, plain)
+			stored = sealed[ivSize : len(sealed)-tagSize] // opened in place
 		}
 		if err != nil {
+			stored = nil
 			p, err = r.LoadBlob(ctx, at.typ, at.id, plain)
 		}
 		if cap(p) > cap(plain) && cap(p) <= bulkRead && !at.raw() {
 			plain = p
 		}
-		if err := fn(at.id, p, err); err != nil {
+		if err := fn(at, stored, p, err); err != nil {
 			return nil, nil, err
 		}
 	}

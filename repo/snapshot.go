@@ -59,15 +59,6 @@ func (s *Session) SaveSnapshot(ctx context.Context, sn Snapshot) (ID, error) {
 	if len(sn.Paths) == 0 {
 		return ID{}, errors.New("save snapshot: it has no path")
 	}
-	if err := s.Flush(ctx); err != nil {
-		return ID{}, fmt.Errorf("save snapshot: %w", err)
-	}
-	if err := s.lock.Settled(ctx); err != nil {
-		return ID{}, fmt.Errorf("save snapshot: %w", err)
-	}
-	if len(s.index.lookup(TreeBlob, *sn.Tree)) == 0 {
-		return ID{}, fmt.Errorf("save snapshot: tree %v: %w", sn.Tree, ErrNoBlob)
-	}
 	if sn.Time.IsZero() {
 		sn.Time = time.Now()
 	}
@@ -81,6 +72,20 @@ func (s *Session) SaveSnapshot(ctx context.Context, sn Snapshot) (ID, error) {
 	p, err := json.Marshal(sn)
 	if err != nil {
 		return ID{}, fmt.Errorf("save snapshot: %w", err)
+	}
+	return s.saveSnapshot(ctx, p, *sn.Tree)
+}
+
+// saveSnapshot flushes the session and stores the JSON of a snapshot.
+func (s *Session) saveSnapshot(ctx context.Context, p []byte, tree ID) (ID, error) {
+	if err := s.Flush(ctx); err != nil {
+		return ID{}, fmt.Errorf("save snapshot: %w", err)
+	}
+	if err := s.lock.Settled(ctx); err != nil {
+		return ID{}, fmt.Errorf("save snapshot: %w", err)
+	}
+	if len(s.index.lookup(TreeBlob, tree)) == 0 {
+		return ID{}, fmt.Errorf("save snapshot: tree %v: %w", tree, ErrNoBlob)
 	}
 	id, err := s.repo.saveUnpacked(ctx, blob.Snapshot, p)
 	if err != nil {
