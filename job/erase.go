@@ -36,7 +36,15 @@ func (r *Repository) PlanErasure(ctx context.Context, o EraseOptions) (*Erasure,
 			return nil, err
 		}
 	}
-	plan, err := erase.Look(ctx, r.Repo, erase.Options{Accounts: o.Accounts, Choose: &choice, Progress: o.Progress})
+	all, err := r.Repo.Snapshots(ctx)
+	if err != nil && len(all) == 0 {
+		return nil, err
+	}
+	holds, err := r.Holds(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := erase.Look(ctx, r.Repo, erase.Options{Accounts: o.Accounts, Choose: &choice, Guard: holds.Guard, Progress: o.Progress})
 	if err != nil {
 		return nil, err
 	}

@@ -113,6 +113,10 @@ func (e *Env) PlanRepository(ctx context.Context) (location, keyFile string, err
 // MakeRepository makes the configured repository; for the default one without a
 // configured password also its key file. repo.ErrExists if it is there.
 func (e *Env) MakeRepository(ctx context.Context) (*Repository, error) {
+	return e.makeRepository(ctx, repo.InitOptions{})
+}
+
+func (e *Env) makeRepository(ctx context.Context, options repo.InitOptions) (*Repository, error) {
 	p, err := e.place()
 	if err != nil {
 		return nil, err
@@ -121,7 +125,6 @@ func (e *Env) MakeRepository(ctx context.Context) (*Repository, error) {
 	if _, err := bucket.Stat(ctx, blob.Handle{Kind: blob.Config}); err == nil {
 		return nil, fmt.Errorf("make repository %s: %w", p.dir, repo.ErrExists)
 	}
-	var options repo.InitOptions
 	var password repo.Password
 	if p.keyFile != "" {
 		if _, err := config.MakeKeyFile(p.keyFile); err != nil {

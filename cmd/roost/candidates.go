@@ -42,6 +42,30 @@ func (a *app) completeStored(ctx context.Context, _ *cobra.Command, _ []string, 
 	return all
 }
 
+// completeHolds finds the IDs of holds.
+func (a *app) completeHolds(ctx context.Context, _ *cobra.Command, _ []string, _ string) (all []candidate) {
+	a.peek(ctx, func(_ *job.Env, r *job.Repository) {
+		list, _ := r.Held(ctx)
+		for _, h := range list {
+			all = append(all, candidate{text: h.ID.Short(), about: h.Reason})
+		}
+	})
+	return all
+}
+
+// completeKeys finds the IDs of the keys that can be removed.
+func (a *app) completeKeys(ctx context.Context, _ *cobra.Command, _ []string, _ string) (all []candidate) {
+	a.peek(ctx, func(_ *job.Env, r *job.Repository) {
+		keys, _ := r.Keys(ctx)
+		for _, k := range keys {
+			if !k.InUse {
+				all = append(all, candidate{text: k.ID.Short(), about: k.User + "@" + k.Host})
+			}
+		}
+	})
+	return all
+}
+
 // completeSnapshots finds "latest", "latest:ACCOUNT" and the IDs of snapshots.
 func (a *app) completeSnapshots(ctx context.Context, _ *cobra.Command, _ []string, typed string) (all []candidate) {
 	a.peek(ctx, func(_ *job.Env, r *job.Repository) {

@@ -76,6 +76,8 @@ func (a *app) completions(root *cobra.Command) {
 		"ls":   complete(masks), "stats": complete(masks), "index": complete(masks),
 		"cat":       complete(places(a.completeSnapshots, a.completeMailboxes)),
 		"snapshots": complete(places(a.completeStored)), "problems": complete(stored), "erase": complete(stored),
+		"forget": complete(once(a.completeSnapshots)), "tag": complete(once(a.completeSnapshots)), "copy": complete(once(a.completeSnapshots)),
+		"hold add": complete(once(a.completeSnapshots)), "hold remove": complete(places(a.completeHolds)), "key remove": complete(places(a.completeKeys)),
 		"demo": directories, "generate man": directories,
 	}
 	flags := map[string]cobra.CompletionFunc{
@@ -83,9 +85,10 @@ func (a *app) completions(root *cobra.Command) {
 		"folder": complete(a.completeMasks), "exclude": complete(a.completeMasks),
 		"collisions": complete(words("skip", "leave alone what is there", "copy", "add another copy", "replace", "make it as it is in the snapshot")),
 		"date":       complete(words("internal", "when the store received the message", "header", "the Date field")),
-		"repo":       directories,
+		"repo":       directories, "to-repo": directories, "account": complete(a.completeStored),
+		"group-by": complete(words("paths", "each account by itself", "host,paths", "as restic does by default", "host", "", "tags", "")),
 	}
-	for _, name := range []string{"config", "password-file", "store-password-file", "secret-file", "accounts-from", "map"} {
+	for _, name := range []string{"config", "password-file", "to-password-file", "new-password-file", "store-password-file", "secret-file", "accounts-from", "map"} {
 		flags[name] = fileNames
 	}
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)

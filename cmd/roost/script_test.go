@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -57,6 +58,7 @@ func dieLocked() {
 //	exec dielocked REPOSITORY KEYFILE
 //	                              leave the exclusive lock of a process that is no more
 //	closedport VARIABLE           a port on which nobody listens
+//	stdoutenv VARIABLE REGEXP     what the group of REGEXP matches in the last standard output
 //	interrupt SIGNAL CODE FIFO PROGRAM ARGS...
 //	                              run it, send the signal once it has written to FIFO; it must exit with CODE
 //
@@ -84,6 +86,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "deliver": deliver, "expunge": expunge, "lock": lock, "closedport": closedPort, "interrupt": interrupt,
+			"stdoutenv": stdoutEnv,
 		},
 	})
 }
@@ -100,6 +103,17 @@ func checkStory(e *testscript.Env, restic peer.Program) {
 	if _, err := restic.Output(context.Background(), "check", "--read-data", "--no-cache"); err != nil {
 		e.T().Fatal(err)
 	}
+}
+
+func stdoutEnv(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: stdoutenv VARIABLE REGEXP")
+	}
+	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) != 2 {
+		ts.Fatalf("%s matches %q", args[1], found)
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
