@@ -29,7 +29,7 @@ func TestTagCutShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	atAnyCall(t, first, tag, func(t *testing.T, b *blobtest.Memory, err error) {
+	atAnyCall(t, first, tag, func(t *testing.T, b *blobtest.Memory, _ error) {
 		if err := tag(b); err != nil {
 			t.Fatalf("the next run: %v", err)
 		}
