@@ -133,3 +133,18 @@ type Bucket interface {
 	// Close lets go of connections. The bucket is not used after it.
 	Close() error
 }
+
+// Parallel is an optional power of a bucket: to say how many objects it is good to save in it at once.
+type Parallel interface {
+	// Parallel returns a number from 2 up. Whoever saves so many holds so many in memory.
+	Parallel() int
+}
+
+// ParallelOf returns how many objects it is good to save in b at once. One that does not say is a disk, which takes
+// an object in less time than it takes to make one.
+func ParallelOf(b Bucket) int {
+	if p, ok := b.(Parallel); ok {
+		return p.Parallel()
+	}
+	return 2
+}
