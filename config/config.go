@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -22,8 +23,23 @@ type Config struct {
 
 // Repository says where snapshots are kept.
 type Repository struct {
-	Location string `toml:"location"` // a directory; "": the default one, see Paths
+	Location string `toml:"location"` // as restic writes it; "": the default directory, see Paths
 	Secret          // the password; none: the key file beside the configuration, if the location is the default one
+	Server   Server `toml:"server"`
+
+	Connections   int      `toml:"connections"`     // calls to a server at a time; 0: five
+	LimitUpload   int      `toml:"limit_upload"`    // KiB a second; 0: as fast as it goes
+	LimitDownload int      `toml:"limit_download"`  // likewise
+	CACert        string   `toml:"cacert"`          // a file of authorities, in PEM; "": the system's
+	InsecureTLS   bool     `toml:"insecure_tls"`    // take any certificate
+	ClientCert    string   `toml:"tls_client_cert"` // a file of our certificate and its key, in PEM
+	SFTPCommand   []string `toml:"sftp_command"`    // speaks SFTP on its standard input and output; empty: ssh
+}
+
+// Server is who we are at the server that keeps the repository; without it, restic's variables of the environment say so.
+type Server struct {
+	User   string `toml:"user"` // REST: of HTTP Basic; S3: the access key's ID
+	Secret        // REST: the password; S3: the secret access key
 }
 
 // Backup is what holds for every account that does not say otherwise.
@@ -108,7 +124,7 @@ func (c *Config) Check() error {
 	if c.Backup.Connections < 1 || c.Backup.Connections > maxWorkers {
 		return c.invalid("backup.connections", fmt.Sprintf("%d is not between 1 and %d", c.Backup.Connections, maxWorkers))
 	}
-	if err := c.Repository.Secret.check(); err != nil {
+	if err := c.Repository.check(); err != nil {
 		return c.invalid("repository", err.Error())
 	}
 	for _, a := range c.Accounts() {
@@ -128,6 +144,19 @@ func (c *Config) Check() error {
 		}
 	}
 	return nil
+}
+
+func (r *Repository) check() error {
+	switch {
+	case r.Connections < 0 || r.Connections > maxWorkers:
+		return fmt.Errorf("connections: %d is not between 0 and %d", r.Connections, maxWorkers)
+	case r.LimitUpload < 0 || r.LimitDownload < 0:
+		return errors.New("limit_upload and limit_download are not below 0")
+	}
+	if err := r.Server.Secret.check(); err != nil {
+		return fmt.Errorf("server: %w", err)
+	}
+	return r.Secret.check()
 }
 
 // maxWorkers bounds workers and connections; more would only be refused by servers.

@@ -184,8 +184,13 @@ func TestSettingsAreComplete(t *testing.T) {
 		_, last, _ := strings.Cut(s.key, ".")
 		got = append(got, last)
 	}
+	for _, want := range tagsOf(Server{}, Secret{}) {
+		if !contains(got, "server."+want) {
+			t.Errorf("key %q of the server is in no setting", want)
+		}
+	}
 	for _, want := range tagsOf(Repository{}, Backup{}, Secret{}, Selection{}) {
-		if !contains(got, want) {
+		if want != "server" && !contains(got, want) {
 			t.Errorf("key %q is in no setting", want)
 		}
 	}

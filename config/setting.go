@@ -43,7 +43,16 @@ type setting struct {
 func (c *Config) settings() []setting {
 	all := []setting{{"repository.location", []string{"ROOST_REPOSITORY", "RESTIC_REPOSITORY"}, &c.Repository.Location}}
 	all = append(all, c.Repository.Secret.settings("repository.", "ROOST_")...)
+	all = append(all, setting{"repository.server.user", []string{"ROOST_SERVER_USER"}, &c.Repository.Server.User})
+	all = append(all, c.Repository.Server.Secret.settings("repository.server.", "")...)
 	all = append(all,
+		setting{"repository.connections", []string{"ROOST_REPOSITORY_CONNECTIONS"}, &c.Repository.Connections},
+		setting{"repository.limit_upload", []string{"ROOST_LIMIT_UPLOAD"}, &c.Repository.LimitUpload},
+		setting{"repository.limit_download", []string{"ROOST_LIMIT_DOWNLOAD"}, &c.Repository.LimitDownload},
+		setting{"repository.cacert", []string{"ROOST_CACERT", "RESTIC_CACERT"}, &c.Repository.CACert},
+		setting{"repository.insecure_tls", []string{"ROOST_INSECURE_TLS"}, &c.Repository.InsecureTLS},
+		setting{"repository.tls_client_cert", []string{"ROOST_TLS_CLIENT_CERT", "RESTIC_TLS_CLIENT_CERT"}, &c.Repository.ClientCert},
+		setting{"repository.sftp_command", []string{"ROOST_SFTP_COMMAND"}, &c.Repository.SFTPCommand},
 		setting{"backup.workers", []string{"ROOST_WORKERS"}, &c.Backup.Workers},
 		setting{"backup.connections", []string{"ROOST_CONNECTIONS"}, &c.Backup.Connections},
 		setting{"backup.host", []string{"ROOST_HOST", "RESTIC_HOST"}, &c.Backup.Host},
@@ -185,7 +194,7 @@ func (s setting) set(text string) error {
 		}
 		*at = on
 	case *[]string:
-		if strings.HasSuffix(s.key, "password_command") {
+		if strings.HasSuffix(s.key, "_command") {
 			words, err := SplitCommand(text)
 			*at = words
 			return err

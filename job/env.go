@@ -49,5 +49,5 @@ func (e *Env) openStore(ctx context.Context, a *Account, o store.Options) (mail.
 // opens it, "" if its password is configured otherwise. It looks at nothing.
 func (e *Env) RepositoryPlace() (location, keyFile string, err error) {
 	p, err := e.place()
-	return p.dir, p.keyFile, err
+	return p.String(), p.keyFile, err
 }

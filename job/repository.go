@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 
 	"roost/blob"
+	"roost/blob/location"
 	"roost/config"
 	"roost/repo"
 )
@@ -16,7 +16,7 @@ import (
 // Repository is an open repository, and where it is.
 type Repository struct {
 	*repo.Repo
-	Location string // the directory
+	Location string // as it may be shown
 	KeyFile  string // the generated key file that opens it; "": it has a password of the user's
 	Made     bool   // it was made just now
 
@@ -28,40 +28,33 @@ func (r *Repository) Close() error { return r.close() }
 
 // place is where the repository is and how it opens.
 type place struct {
-	dir     string
+	location.Location
 	keyFile string // of the default repository without a configured password
 }
 
 func (e *Env) place() (place, error) {
-	dir, err := LocalDir(e.Config.Repository.Location)
+	l, err := location.Parse(e.Config.Repository.Location)
 	if err != nil {
-		return place{}, err
-	}
-	p := place{dir: dir}
-	if p.dir == "" {
-		if e.Paths.Data == "" || e.Paths.Config == "" {
-			return p, &config.Error{Key: "repository.location", Reason: "it is not set, and neither is HOME", Hint: "name a directory with --repo"}
+		bad := &config.Error{Key: "repository.location", Reason: err.Error(), Hint: "roost help init shows how locations are written"}
+		if errors.Is(err, location.ErrUnsupported) {
+			bad.Hint = "rclone serve restic reaches it, and makes it a place of the form rest:http://127.0.0.1:8080/"
 		}
-		p.dir = e.Paths.Repository()
+		return place{}, bad
 	}
-	if e.Config.Repository.Secret.IsZero() && e.Paths.Config != "" && p.dir == e.Paths.Repository() {
+	p := place{Location: l}
+	if p.Kind != location.Local {
+		return p, nil
+	}
+	if p.Dir == "" {
+		if e.Paths.Data == "" || e.Paths.Config == "" {
+			return p, &config.Error{Key: "repository.location", Reason: "it is not set, and neither is HOME", Hint: "name a place with --repo"}
+		}
+		p.Dir = e.Paths.Repository()
+	}
+	if e.Config.Repository.Secret.IsZero() && e.Paths.Config != "" && p.Dir == e.Paths.Repository() {
 		p.keyFile = e.Paths.KeyFile()
 	}
 	return p, nil
-}
-
-// remote matches the locations of restic that are no directories.
-var remote = regexp.MustCompile(`^(sftp|rest|s3|b2|azure|gs|swift|rclone|https?):`)
-
-// LocalDir is the directory that the location of a repository means; "" for "".
-// restic's "local:" may stand in front.
-func LocalDir(location string) (string, error) {
-	if kind := remote.FindStringSubmatch(location); kind != nil {
-		// The rest of the location may hold a password.
-		return "", &config.Error{Key: "repository.location", Reason: fmt.Sprintf("repositories over %q are not supported", kind[1]),
-			Hint: "use a directory; restic copy and rclone take it elsewhere"}
-	}
-	return strings.TrimPrefix(location, "local:"), nil
 }
 
 // OpenRepository opens the configured repository. With repo.ErrNoRepository
@@ -71,15 +64,26 @@ func (e *Env) OpenRepository(ctx context.Context) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	bucket := blob.NewLocal(p.dir, blob.LocalOptions{})
+	bucket, err := e.bucket(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	r, err := e.openIn(ctx, p, bucket)
+	if err != nil {
+		bucket.Close()
+	}
+	return r, err
+}
+
+func (e *Env) openIn(ctx context.Context, p place, bucket location.Bucket) (*Repository, error) {
 	// Whether there is one at all is asked first: a missing repository must not
 	// be reported as a missing password.
-	_, err = bucket.Stat(ctx, blob.Handle{Kind: blob.Config})
+	_, err := bucket.Stat(ctx, blob.Handle{Kind: blob.Config})
 	if errors.Is(err, blob.ErrNotExist) {
-		return nil, fmt.Errorf("open repository %s: %w", p.dir, repo.ErrNoRepository)
+		return nil, fmt.Errorf("open repository %s: %w", p, repo.ErrNoRepository)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open repository %s: %w", p.dir, err)
+		return nil, fmt.Errorf("open repository %s: %w", p, err)
 	}
 	password, err := e.password(ctx, p)
 	if err != nil {
@@ -87,9 +91,9 @@ func (e *Env) OpenRepository(ctx context.Context) (*Repository, error) {
 	}
 	r, err := repo.Open(ctx, bucket, password)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.dir, err)
+		return nil, fmt.Errorf("%s: %w", p, err)
 	}
-	return &Repository{Repo: r, Location: p.dir, KeyFile: p.keyFile, close: bucket.Close}, nil
+	return &Repository{Repo: r, Location: p.String(), KeyFile: p.keyFile, close: bucket.Close}, nil
 }
 
 // PlanRepository is where MakeRepository would make a repository, and the key
@@ -100,14 +104,18 @@ func (e *Env) PlanRepository(ctx context.Context) (location, keyFile string, err
 	if err != nil {
 		return "", "", err
 	}
-	bucket := blob.NewLocal(p.dir, blob.LocalOptions{})
-	if _, err := bucket.Stat(ctx, blob.Handle{Kind: blob.Config}); err == nil {
-		return "", "", fmt.Errorf("make repository %s: %w", p.dir, repo.ErrExists)
+	bucket, err := e.bucket(ctx, p)
+	if err != nil {
+		return "", "", err
+	}
+	defer bucket.Close()
+	if err := vacant(ctx, p, bucket); err != nil {
+		return "", "", err
 	}
 	if p.keyFile == "" && !e.secret(p).Prompt {
 		_, err = e.password(ctx, p)
 	}
-	return p.dir, p.keyFile, err
+	return p.String(), p.keyFile, err
 }
 
 // MakeRepository makes the configured repository; for the default one without a
@@ -121,9 +129,32 @@ func (e *Env) makeRepository(ctx context.Context, options repo.InitOptions) (*Re
 	if err != nil {
 		return nil, err
 	}
-	bucket := blob.NewLocal(p.dir, blob.LocalOptions{})
-	if _, err := bucket.Stat(ctx, blob.Handle{Kind: blob.Config}); err == nil {
-		return nil, fmt.Errorf("make repository %s: %w", p.dir, repo.ErrExists)
+	bucket, err := e.bucket(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	r, err := e.makeIn(ctx, p, bucket, options)
+	if err != nil {
+		bucket.Close()
+	}
+	return r, err
+}
+
+// vacant returns nil if a repository can be made in bucket.
+func vacant(ctx context.Context, p place, bucket location.Bucket) error {
+	_, err := bucket.Stat(ctx, blob.Handle{Kind: blob.Config})
+	switch {
+	case err == nil:
+		return fmt.Errorf("make repository %s: %w", p, repo.ErrExists)
+	case errors.Is(err, blob.ErrNotExist) || p.Kind == location.Local: // what is wrong with a directory, making it tells
+		return nil
+	}
+	return fmt.Errorf("make repository %s: %w", p, err)
+}
+
+func (e *Env) makeIn(ctx context.Context, p place, bucket location.Bucket, options repo.InitOptions) (_ *Repository, err error) {
+	if err := vacant(ctx, p, bucket); err != nil {
+		return nil, err
 	}
 	var password repo.Password
 	if p.keyFile != "" {
@@ -138,14 +169,14 @@ func (e *Env) makeRepository(ctx context.Context, options repo.InitOptions) (*Re
 	if err != nil {
 		return nil, err
 	}
-	if err := bucket.Create(); err != nil {
-		return nil, fmt.Errorf("make repository %s: %w", p.dir, err)
+	if err := bucket.Create(ctx); err != nil {
+		return nil, fmt.Errorf("make repository %s: %w", p, err)
 	}
 	r, err := repo.Init(ctx, bucket, password, options)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.dir, err)
+		return nil, fmt.Errorf("%s: %w", p, err)
 	}
-	return &Repository{Repo: r, Location: p.dir, KeyFile: p.keyFile, Made: true, close: bucket.Close}, nil
+	return &Repository{Repo: r, Location: p.String(), KeyFile: p.keyFile, Made: true, close: bucket.Close}, nil
 }
 
 // OpenOrMake opens the repository; the default one, with nothing configured, is
@@ -179,7 +210,7 @@ func (e *Env) secret(p place) config.Secret {
 // or a command holds are cut off, as restic does.
 func (e *Env) password(ctx context.Context, p place) (repo.Password, error) {
 	s := e.secret(p)
-	text, err := s.Read(ctx, "the repository "+p.dir, e.Ask)
+	text, err := s.Read(ctx, "the repository "+p.String(), e.Ask)
 	if err != nil {
 		return repo.Password{}, err
 	}
@@ -195,7 +226,7 @@ func (e *Env) newPassword(ctx context.Context, p place) (repo.Password, error) {
 	if !s.Prompt {
 		return e.password(ctx, p)
 	}
-	first, err := s.Read(ctx, "the new repository "+p.dir, e.Ask)
+	first, err := s.Read(ctx, "the new repository "+p.String(), e.Ask)
 	if err != nil {
 		return repo.Password{}, err
 	}

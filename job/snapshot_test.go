@@ -3,6 +3,7 @@ package job
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,15 +110,14 @@ func TestOpenOrMake(t *testing.T) {
 	}
 }
 
-func TestRemoteRepositoriesAreRefused(t *testing.T) {
-	for _, location := range []string{"sftp:alice@host:/srv", "s3:https://key:s3cret@host/bucket", "rest:http://host"} {
-		_, err := LocalDir(location)
+// A location that we do not reach, or that is none, is a mistake of the configuration with a hint, and shows no password.
+func TestBadLocations(t *testing.T) {
+	for _, where := range []string{"b2:bucket:s3cret", "s3:https://key:s3cret@host/bucket", "rest:ftp://u:s3cret@host", "rest:https://u:s3cr%zzet@h/"} {
+		env := environment(t, "[repository]\nlocation = \""+where+"\"\n")
+		_, err := env.OpenRepository(t.Context())
 		var e *config.Error
-		if !errors.As(err, &e) || e.Hint == "" {
-			t.Errorf("LocalDir(%q) = %v", location, err)
+		if !errors.As(err, &e) || e.Hint == "" || strings.Contains(err.Error(), "s3c") {
+			t.Errorf("OpenRepository of a bad location = %v", err)
 		}
-	}
-	if dir, err := LocalDir("local:/srv/mail"); dir != "/srv/mail" || err != nil {
-		t.Errorf("LocalDir(local:/srv/mail) = %q, %v", dir, err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"roost/blob"
 )
 
 // DefaultPackSize is restic's, in octets.
@@ -25,7 +27,7 @@ const (
 // WriteOptions adjusts a Session; the zero value is right for a local bucket.
 type WriteOptions struct {
 	PackSize int // octets at which a pack is closed, 4 to 128 MiB; default DefaultPackSize
-	Uploads  int // packs on their way at once; default 2. Memory is PackSize times Uploads + 1
+	Uploads  int // packs on their way at once; default blob.ParallelOf. Memory is PackSize times Uploads + 1
 }
 
 // A Session stores blobs. All its methods are safe for concurrent use by any number of workers.
@@ -113,7 +115,7 @@ func (r *Repo) write(ctx context.Context, l *Lock, o WriteOptions, fn func(ctx c
 		return fmt.Errorf("pack size of %d octets, want 4 to 128 MiB", o.PackSize)
 	}
 	if o.Uploads == 0 {
-		o.Uploads = 2
+		o.Uploads = blob.ParallelOf(r.bucket)
 	}
 	up, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

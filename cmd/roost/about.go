@@ -69,10 +69,9 @@ with --origin also where its value comes from. It prints no secret.`,
 			}
 			for _, v := range values {
 				switch {
-				case v.Origin.Kind != config.Default:
-				case v.Key == "repository.location":
-					v.Text = strconv.Quote(location)
-				case v.Key == "repository.password_file" && keyFile != "":
+				case v.Key == "repository.location" && location != env.Config.Repository.Location:
+					v.Text = strconv.Quote(location) // the default one, or without the password
+				case v.Key == "repository.password_file" && keyFile != "" && v.Origin.Kind == config.Default:
 					v.Text = strconv.Quote(keyFile)
 				}
 				if err := a.json("setting", map[string]any{"key": v.Key, "value": v.Text, "origin": string(v.Origin.Kind), "origin_name": v.Origin.Name}); err != nil {

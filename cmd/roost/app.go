@@ -29,6 +29,9 @@ type app struct {
 
 type globalFlags struct {
 	config, repo, passwordFile, passwordCommand string
+	cacert, clientCert                          string
+	limitUpload, limitDownload                  int // KiB a second
+	insecureTLS                                 bool
 	json, quiet, noColor, yes                   bool
 	verbose                                     int
 }
@@ -126,9 +129,14 @@ generated key. roost demo shows all of this on a sample account.`,
 
 	f := root.PersistentFlags()
 	f.StringVarP(&a.flags.config, "config", "c", "", "read this configuration `file` and no other")
-	f.StringVarP(&a.flags.repo, "repo", "r", "", "the `directory` of the repository")
+	f.StringVarP(&a.flags.repo, "repo", "r", "", "the `location` of the repository: a directory, or as restic writes it")
 	f.StringVar(&a.flags.passwordFile, "password-file", "", "`file` that holds the repository's password")
 	f.StringVar(&a.flags.passwordCommand, "password-command", "", "`command` that prints the repository's password")
+	f.IntVar(&a.flags.limitUpload, "limit-upload", 0, "send to the repository's server at most `KiB` a second")
+	f.IntVar(&a.flags.limitDownload, "limit-download", 0, "receive from it at most `KiB` a second")
+	f.StringVar(&a.flags.cacert, "cacert", "", "`file` of authorities, in PEM, that sign the repository server's certificate")
+	f.BoolVar(&a.flags.insecureTLS, "insecure-tls", false, "take any certificate from the repository's server (insecure)")
+	f.StringVar(&a.flags.clientCert, "tls-client-cert", "", "`file` of our certificate and its key, in PEM, for the repository's server")
 	f.BoolVar(&a.flags.json, "json", false, "print JSON, one object a line")
 	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "no progress and no notes, only results and errors")
 	f.CountVarP(&a.flags.verbose, "verbose", "v", "say more; twice shows the dialogue with servers, too")
@@ -163,6 +171,11 @@ func (a *app) env() (*job.Env, error) {
 		{"--repo", "repository.location", a.flags.repo},
 		{"--password-file", "repository.password_file", a.flags.passwordFile},
 		{"--password-command", "repository.password_command", a.flags.passwordCommand},
+		{"--limit-upload", "repository.limit_upload", given(a.flags.limitUpload)},
+		{"--limit-download", "repository.limit_download", given(a.flags.limitDownload)},
+		{"--cacert", "repository.cacert", a.flags.cacert},
+		{"--insecure-tls", "repository.insecure_tls", given(a.flags.insecureTLS)},
+		{"--tls-client-cert", "repository.tls_client_cert", a.flags.clientCert},
 	} {
 		if f.text == "" {
 			continue
@@ -170,6 +183,9 @@ func (a *app) env() (*job.Env, error) {
 		if err := cfg.Set(f.key, f.text, f.flag); err != nil {
 			return nil, err
 		}
+	}
+	if err := cfg.Check(); err != nil {
+		return nil, err
 	}
 	if a.flags.passwordFile != "" && a.flags.passwordCommand != "" {
 		return nil, usagef("--password-file and --password-command exclude each other")
@@ -189,6 +205,14 @@ func (a *app) env() (*job.Env, error) {
 		env.WireLog = a.stderr
 	}
 	return env, nil
+}
+
+// given is the value of a flag as text; "" where it is the zero value.
+func given[T int | bool](v T) string {
+	if v == *new(T) {
+		return ""
+	}
+	return fmt.Sprint(v)
 }
 
 // open loads the configuration and opens the repository.

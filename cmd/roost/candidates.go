@@ -217,7 +217,7 @@ func (a *app) silentEnv() (*job.Env, error) {
 // command that prints it is not run: it may ask.
 func (a *app) peek(ctx context.Context, look func(*job.Env, *job.Repository)) {
 	env, err := a.silentEnv()
-	if err != nil || len(env.Config.Repository.Command) > 0 {
+	if err != nil || len(env.Config.Repository.Command) > 0 || len(env.Config.Repository.Server.Command) > 0 {
 		return
 	}
 	r, err := env.OpenRepository(ctx)

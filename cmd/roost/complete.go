@@ -85,10 +85,10 @@ func (a *app) completions(root *cobra.Command) {
 		"folder": complete(a.completeMasks), "exclude": complete(a.completeMasks),
 		"collisions": complete(words("skip", "leave alone what is there", "copy", "add another copy", "replace", "make it as it is in the snapshot")),
 		"date":       complete(words("internal", "when the store received the message", "header", "the Date field")),
-		"repo":       directories, "to-repo": directories, "account": complete(a.completeStored),
+		"repo":       completeLocations, "to-repo": completeLocations, "account": complete(a.completeStored),
 		"group-by": complete(words("paths", "each account by itself", "host,paths", "as restic does by default", "host", "", "tags", "")),
 	}
-	for _, name := range []string{"config", "password-file", "to-password-file", "new-password-file", "store-password-file", "secret-file", "accounts-from", "map"} {
+	for _, name := range []string{"config", "password-file", "to-password-file", "new-password-file", "store-password-file", "secret-file", "accounts-from", "map", "cacert", "tls-client-cert"} {
 		flags[name] = fileNames
 	}
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
@@ -120,6 +120,20 @@ func register(cmd *cobra.Command, path string, arguments, flags map[string]cobra
 
 func directories(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveFilterDirs
+}
+
+// completeLocations offers how a location may begin, and directories.
+func completeLocations(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var begin []cobra.Completion
+	for _, kind := range []string{"rest:https://", "sftp:", "s3:https://"} {
+		if typed != "" && strings.HasPrefix(kind, typed) {
+			begin = append(begin, kind)
+		}
+	}
+	if len(begin) == 0 {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
+	return begin, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
 }
 
 func fileNames(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {

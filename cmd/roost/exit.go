@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"roost/backup"
+	"roost/blob"
 	"roost/config"
 	"roost/job"
 	"roost/mail"
@@ -117,6 +118,12 @@ func exitCode(err error) int {
 		{mail.ErrAuth, exitAuth},
 		{mail.ErrTLS, exitTLS},
 		{mail.ErrConnect, exitConnection},
+		{blob.ErrAppendOnly, exitRefused},
+		{blob.ErrAccess, exitAuth},
+		{blob.ErrUntrusted, exitTLS},
+		{blob.ErrConnect, exitConnection},
+		{blob.ErrBusy, exitThrottled},
+		{blob.ErrNoSpace, exitThrottled},
 		{mail.ErrThrottled, exitThrottled},
 		{mail.ErrQuota, exitThrottled},
 		{errIncomplete, exitIncomplete},
@@ -186,6 +193,12 @@ func hintFor(err error) string {
 		{mail.ErrAuth, "check user, password and mechanism: roost account test"},
 		{mail.ErrTLS, "if the certificate is right but unknown, name its authority with ?ca=FILE or pin it with ?pin=SHA256"},
 		{mail.ErrConnect, "check host and port; imaps:// is port 993, imap:// is port 143 with STARTTLS"},
+		{blob.ErrAppendOnly, "removing wants other credentials, which backups should not have; see the guide, Where the repository lives"},
+		{blob.ErrAccess, "check user and password of the repository's server: RESTIC_REST_USERNAME and RESTIC_REST_PASSWORD, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the key of ssh, or repository.server in the configuration"},
+		{blob.ErrUntrusted, "if the server is the right one, name the authority of its certificate with --cacert; for sftp, let ssh know its key"},
+		{blob.ErrConnect, "check the location of the repository, and that its server runs; what is stored is not stored again"},
+		{blob.ErrBusy, "run again later; what is stored is not stored again"},
+		{blob.ErrNoSpace, "make room at the repository and run again; what is stored is not stored again"},
 		{mail.ErrThrottled, "run again later; what is stored is not fetched again"},
 		{mail.ErrQuota, "make room at the destination and run again; what is there is not stored again"},
 		{mail.ErrNoMailbox, "roost ls SNAPSHOT lists the mailboxes"},

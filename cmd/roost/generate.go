@@ -128,6 +128,10 @@ func manPage(w io.Writer, cmd *cobra.Command) {
 const environment = `ROOST_CONFIG                     read this configuration file and no other
 ROOST_REPOSITORY                 as --repo; else RESTIC_REPOSITORY
 ROOST_PASSWORD, _FILE, _COMMAND  the repository's password; else RESTIC_PASSWORD and so on
+ROOST_SERVER_USER                who we are at the repository's server (repository.server.user)
+RESTIC_REST_USERNAME, _PASSWORD  the user of a REST server
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_DEFAULT_REGION
+                                 the keys and the region of S3
 ROOST_STORE_PASSWORD, _FILE      the password of a store given with --from or --to
 ROOST_WORKERS, ROOST_CONNECTIONS as --workers and --connections
 ROOST_FOLDERS, ROOST_EXCLUDE     masks, between commas; ROOST_SINCE and so on as the flags

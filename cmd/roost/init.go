@@ -16,9 +16,17 @@ func (a *app) initCommand() *cobra.Command {
 		Long: `Init makes the repository that --repo, ROOST_REPOSITORY or the configuration
 names. With nothing configured it makes the default one, and generates its key
 file. The repository is one of restic's, format version 2: restic, rustic and
-rest-server work on it too.`,
+rest-server work on it too.
+
+Locations are written as restic writes them:
+
+  /srv/backup/mail
+  rest:https://user@host:8000/path/
+  sftp:user@host:path, sftp://user@host:port//absolute/path
+  s3:https://host/bucket/prefix`,
 		Example: `  roost init
-  roost init -r /srv/backup/mail --password-file /root/mail.key`,
+  roost init -r /srv/backup/mail --password-file /root/mail.key
+  roost init -r rest:https://backup.example.com/mail/`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			env, err := a.env()
