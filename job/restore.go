@@ -9,7 +9,6 @@ import (
 	"roost/mailsync"
 	"roost/plan"
 	"roost/query"
-	"roost/snapshot"
 	"roost/store"
 )
 
@@ -21,6 +20,7 @@ type RestoreOptions struct {
 
 	Select  query.Selection
 	Keys    []mail.Key // just these messages of the mailboxes selected; nil: all
+	Query   query.Expr // just what it means; if it asks of the past, from earlier snapshots, too
 	Root    mail.Name  // everything is put below; default: a mailbox called by the snapshot's date
 	InPlace bool       // into the mailboxes it came from
 
@@ -49,7 +49,8 @@ func (e *Env) Restore(ctx context.Context, r *Repository, sn *Snapshot, o Restor
 	if err != nil {
 		return mailsync.Report{}, err
 	}
-	if err := r.Require(ctx, sn, o.Select, o.Keys); err != nil {
+	what, err := r.source(ctx, sn, &o)
+	if err != nil {
 		return mailsync.Report{}, fmt.Errorf("restore %s: %w", o.User, err)
 	}
 	dst, err := e.openStore(ctx, &a, store.Options{Make: !o.DryRun, Imagine: o.DryRun})
@@ -71,8 +72,8 @@ func (e *Env) Restore(ctx context.Context, r *Repository, sn *Snapshot, o Restor
 		}
 		options.MessageFilter = func(_ mail.Name, m *mail.Message) (string, bool) { return "key", !wanted[m.Key] }
 	}
-	report, err := mailsync.Restore(ctx, snapshot.Around{Source: sn.Source}, dst, options)
-	if err != nil {
+	report, err := mailsync.Restore(ctx, what.source, dst, options)
+	if err = what.tell(&report, err); err != nil {
 		return report, fmt.Errorf("restore %s: %w", o.User, err)
 	}
 	return report, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"roost/config"
 	"roost/job"
+	"roost/query"
 )
 
 // app is one run of the program: its surroundings and the global flags.
@@ -75,9 +76,19 @@ func (a *app) complain(err error, code int) {
 		return
 	}
 	fmt.Fprintf(a.stderr, "roost: %s\n", printable(err.Error()))
+	if mistake := (*query.ParseError)(nil); errors.As(err, &mistake) {
+		a.point(mistake)
+	}
 	if hint != "" {
 		fmt.Fprintf(a.stderr, "hint: %s\n", printable(hint))
 	}
+}
+
+// point shows where in a query a mistake is.
+func (a *app) point(mistake *query.ParseError) {
+	before, behind := mistake.Mark()
+	before = printable(before)
+	fmt.Fprintf(a.stderr, "  %s%s\n  %s^\n", before, printable(behind), strings.Repeat(" ", columns(before)))
 }
 
 // note tells the user of something that is no error.
@@ -144,7 +155,7 @@ generated key. roost demo shows all of this on a sample account.`,
 	f.BoolVar(&a.flags.yes, "yes", false, "take the answer to all questions to be yes")
 
 	root.AddCommand(a.initCommand(), a.backupCommand(), a.restoreCommand(), a.snapshotsCommand(), a.lsCommand(),
-		a.catCommand(), a.statsCommand(), a.indexCommand(), a.diffCommand(), a.ledgerCommand(), a.checkCommand(),
+		a.catCommand(), a.searchCommand(), a.statsCommand(), a.indexCommand(), a.diffCommand(), a.ledgerCommand(), a.checkCommand(),
 		a.problemsCommand(), a.forgetCommand(), a.holdCommand(), a.tagCommand(), a.copyCommand(), a.keyCommand(),
 		a.eraseCommand(), a.repairCommand(), a.unlockCommand(), a.accountCommand(), a.configCommand(), a.demoCommand(), a.generateCommand(), a.versionCommand())
 	a.completions(root)

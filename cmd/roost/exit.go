@@ -11,6 +11,7 @@ import (
 	"roost/config"
 	"roost/job"
 	"roost/mail"
+	"roost/query"
 	"roost/repo"
 )
 
@@ -127,6 +128,7 @@ func exitCode(err error) int {
 		{mail.ErrThrottled, exitThrottled},
 		{mail.ErrQuota, exitThrottled},
 		{errIncomplete, exitIncomplete},
+		{job.ErrNotJudged, exitIncomplete},
 		{errDifferent, exitDifferent},
 		{context.Canceled, exitInterrupted},
 	} {
@@ -163,6 +165,9 @@ func hintFor(err error) string {
 		return h.hint
 	case errors.As(err, &cfg):
 		return cfg.Hint
+	}
+	if mistake := (*query.ParseError)(nil); errors.As(err, &mistake) && mistake.Hint != "" {
+		return mistake.Hint
 	}
 	if missing := (*job.Missing)(nil); errors.As(err, &missing) {
 		return hintForMissing(missing)

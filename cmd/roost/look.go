@@ -221,16 +221,22 @@ func rfc3339(t time.Time) string {
 
 func (a *app) lsCommand() *cobra.Command {
 	var f lookFlags
+	var query string
 	cmd := &cobra.Command{
 		Use:   "ls SNAPSHOT | latest[:ACCOUNT] [MASK]...",
 		Short: "List the mailboxes of a snapshot, or the messages in some",
 		Long: `Ls lists the mailboxes of a snapshot. With masks, it lists the messages of the
-mailboxes that match: key, internal date, octets, flags, sender, subject.`,
+mailboxes that match: key, internal date, octets, flags, sender, subject. With
+--query, it lists the messages that a query means (see roost search).`,
 		Example: `  roost ls latest:alice
-  roost ls latest:alice INBOX --period 'last week'`,
+  roost ls latest:alice INBOX --period 'last week'
+  roost ls latest:alice --query 'from:bob larger:1M'`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.look(cmd.Context(), &f, args, func(r *job.Repository, sn *job.Snapshot, o job.LookOptions) error {
+				if query != "" {
+					return a.lsFound(cmd.Context(), sn, query, o)
+				}
 				if len(args) == 1 {
 					return a.lsMailboxes(cmd.Context(), r, sn, o)
 				}
@@ -239,6 +245,7 @@ mailboxes that match: key, internal date, octets, flags, sender, subject.`,
 		},
 	}
 	f.register(cmd)
+	cmd.Flags().StringVar(&query, "query", "", "list the messages that this `query` means (see roost search)")
 	return cmd
 }
 
@@ -270,24 +277,32 @@ func (a *app) lsMessages(ctx context.Context, r *job.Repository, sn *job.Snapsho
 			return err
 		}
 		messages++
-		l := lineOfItem(&item)
-		if err := a.json("message", &l); err != nil {
+		if err := a.lsItem(&item, &box); err != nil {
 			return err
 		}
-		if box != item.Mailbox {
-			box = item.Mailbox
-			a.printf("%s\n", printable(string(box)))
-		}
-		text := l.Subject
-		if l.Error != "" {
-			text = l.Error
-		}
-		a.printf("  %10s  %s  %9s  %s  %s  %s\n", l.Key, stamp(l.InternalDate), octets(l.Size), shown(item.Message.Flags), printable(l.From), printable(text))
 	}
 	if messages == 0 && !a.flags.quiet {
 		a.note("no message matches")
 	}
 	return a.json("summary", map[string]any{"snapshot_id": sn.ID.String(), "messages": messages})
+}
+
+// lsItem prints a message, and the mailbox that it is in if that is not box.
+func (a *app) lsItem(item *job.Item, box *mail.Name) error {
+	l := lineOfItem(item)
+	if err := a.json("message", &l); err != nil {
+		return err
+	}
+	if *box != item.Mailbox {
+		*box = item.Mailbox
+		a.printf("%s\n", printable(string(*box)))
+	}
+	text := l.Subject
+	if l.Error != "" {
+		text = l.Error
+	}
+	a.printf("  %10s  %s  %9s  %s  %s  %s\n", l.Key, stamp(l.InternalDate), octets(l.Size), shown(item.Message.Flags), printable(l.From), printable(text))
+	return nil
 }
 
 func (a *app) catCommand() *cobra.Command {

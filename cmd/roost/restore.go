@@ -15,7 +15,7 @@ import (
 // restoreFlags are the flags of restore that need reading.
 type restoreFlags struct {
 	selection                     selectionFlags
-	root, at, mapFile             string
+	root, at, mapFile, query      string
 	keys                          []string
 	passwordFile, passwordCommand string
 	noUIDs                        bool
@@ -32,12 +32,18 @@ and dates, and where the store can with their UIDs. What is there already is
 recognised and not put there again, so restore may be run twice. It deletes
 nothing, except, with --collisions replace, the old copy of a message.
 
+With --query, it puts back just the messages that a query means (see roost search).
+With deleted: or added: in it, they come from all snapshots up to this one, each
+from the last that holds it; what only moved to another mailbox, other than the
+trash, is left there.
+
 Without --root and --in-place, everything goes below one mailbox that is called
 by the time of the snapshot, as "Restored 2026-03-01 12.30".`,
 		Example: `  roost restore latest:alice --to maildir:/tmp/alice
   roost restore latest:alice --to alice --folder INBOX --since 'last tuesday' --in-place
   roost restore 4f2a91c3 --to imaps://alice@mail.example.com --root dump/alice
-  roost restore latest:alice --to alice --folder INBOX --key 412 --in-place`,
+  roost restore latest:alice --to alice --folder INBOX --key 412 --in-place
+  roost restore latest:alice --to alice --query 'deleted:"last tuesday" from:bob' --in-place`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.restore(cmd.Context(), args[0], &f) },
 	}
@@ -50,6 +56,7 @@ by the time of the snapshot, as "Restored 2026-03-01 12.30".`,
 	flags.StringVar(&f.at, "at", "", "with latest: the newest snapshot that was taken by this `time`")
 	f.selection.register(cmd)
 	flags.StringArrayVar(&f.keys, "key", nil, "just the message with this `key` (see roost ls, roost index); may be given several times")
+	flags.StringVar(&f.query, "query", "", "just the messages that this `query` means (see roost search)")
 	flags.BoolVar(&f.noUIDs, "no-uids", false, "do not give new mailboxes the UIDs of the snapshot")
 	flags.StringVar(&f.mapFile, "map", "", "write to this `file` which message went where, a line each; not with --dry-run")
 	flags.StringVar(&f.passwordFile, "store-password-file", "", "`file` that holds the password of the store given with --to")
@@ -78,6 +85,9 @@ func (f *restoreFlags) options(ctx context.Context, a *app, env *job.Env) (job.R
 	}
 	for _, k := range f.keys {
 		o.Keys = append(o.Keys, mail.Key(k))
+	}
+	if o.Query, err = env.ParseQuery(f.query); err != nil {
+		return o, usageError{err}
 	}
 	o.KeepUIDs = !f.noUIDs
 	if o.Collisions == "replace" && !o.DryRun && !a.flags.yes {
