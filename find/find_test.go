@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"roost/backup"
+	"roost/blob"
 	"roost/blob/blobtest"
 	"roost/mail"
 	"roost/query"
@@ -24,6 +25,7 @@ import (
 // world is a store, its snapshots, and what each of them holds: the oracle.
 type world struct {
 	*testing.T
+	bucket  *blobtest.Memory
 	repo    *repo.Repo
 	store   *memory.Store
 	rng     *rand.Rand
@@ -43,9 +45,9 @@ type fact struct {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{T: t, store: memory.New(memory.Options{ID: "world"}), rng: rand.New(rand.NewPCG(seed, 7))}
+	w := &world{T: t, bucket: &blobtest.Memory{}, store: memory.New(memory.Options{ID: "world"}), rng: rand.New(rand.NewPCG(seed, 7))}
 	var err error
-	if w.repo, err = repo.Init(t.Context(), &blobtest.Memory{}, repo.NewPassword("secret"), repo.InitOptions{KDF: repo.KDF{N: 1 << 10, R: 8, P: 1}}); err != nil {
+	if w.repo, err = repo.Init(t.Context(), w.bucket, repo.NewPassword("secret"), repo.InitOptions{KDF: repo.KDF{N: 1 << 10, R: 8, P: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -306,6 +308,59 @@ func TestNewUIDValidity(t *testing.T) {
 	}
 	if len(bodies) != 2 || numbered != 1 {
 		t.Errorf("the view holds %v, %d with an UID; want both, and one with its UID", bodies, numbered)
+	}
+}
+
+// Of a message whose bytes are lost it is said that it could not be looked at, and the others are found.
+func TestRunDamage(t *testing.T) {
+	w := newWorld(t, 1)
+	for i := range 2 {
+		long := make([]byte, i<<20) // fills nearly all of its pack
+		for j := range long {
+			long[j] = byte('a' + w.rng.IntN(26))
+		}
+		body := fmt.Sprintf("Subject: number%d\r\n\r\nsome text\r\n%s", i, long)
+		_, err := w.store.Append(t.Context(), "INBOX", mail.Message{Size: int64(len(body))}, strings.NewReader(body))
+		w.check(err)
+		w.backup()
+	}
+	buckets, err := w.sources[1].Buckets(t.Context(), "INBOX")
+	w.check(err)
+	stored, err := w.sources[1].StoredLeft(t.Context(), buckets[0])
+	w.check(err)
+	pack, ok := w.repo.BlobPack(repo.DataBlob, stored[1].Content[0])
+	if other, _ := w.repo.BlobPack(repo.DataBlob, stored[0].Content[0]); !ok || other == pack {
+		t.Fatal("the messages stand in one pack, or in none")
+	}
+	h := blob.Handle{Kind: blob.Pack, Name: pack.String()}
+	octets, err := w.bucket.Load(t.Context(), h, 1<<30)
+	w.check(err)
+	octets[len(octets)/2] ^= 1
+	w.check(w.bucket.Remove(t.Context(), h))
+	w.check(w.bucket.Save(t.Context(), h, octets))
+	if w.repo, err = repo.Open(t.Context(), w.bucket, repo.NewPassword("secret")); err != nil {
+		t.Fatal(err)
+	}
+	for i, src := range w.sources {
+		sn, err := w.repo.FindSnapshot(t.Context(), src.ID().String())
+		w.check(err)
+		w.sources[i], err = snapshot.Open(t.Context(), w.repo, sn)
+		w.check(err)
+	}
+	for text, want := range map[string]struct{ found, doubts int }{"some text": {1, 1}, "subject:number0": {1, 1}, "larger:1k": {1, 0}, "uid:2": {1, 0}, "uid:1 text": {1, 0}} {
+		q, err := query.Parse(text, time.Now())
+		w.check(err)
+		found, doubts := 0, 0
+		for _, err := range Run(t.Context(), w.sources, Options{Query: q}) {
+			if err != nil {
+				doubts++
+			} else {
+				found++
+			}
+		}
+		if found != want.found || doubts != want.doubts {
+			t.Errorf("Run(%q): %d found, %d doubts, want %v", text, found, doubts, want)
+		}
 	}
 }
 
