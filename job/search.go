@@ -130,7 +130,12 @@ func (r *Repository) source(ctx context.Context, sn *Snapshot, o *RestoreOptions
 	}
 	switch {
 	case len(found) > 0:
-		c.source = find.NewView(sn.Source, found)
+		view := find.NewView(sn.Source, found)
+		boxes, _ := view.Mailboxes(ctx) // a view knows its own
+		if meant, _ := o.Select.Mailboxes(boxes); len(meant) == 0 {
+			return chosen{}, fmt.Errorf("%w in the mailboxes that are", ErrNothingFound)
+		}
+		c.source = view
 		return c, nil
 	case c.doubt != nil:
 		return chosen{}, fmt.Errorf("%w, but %w: %w", ErrNothingFound, ErrNotJudged, c.doubt)
