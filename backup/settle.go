@@ -95,7 +95,7 @@ func (m *mailbox) done(buckets []snapshot.Bucket, ch mail.Changes) {
 	}
 	if m.unread > 0 {
 		line.Token = ""
-		m.problem(snapshot.Problem{Reason: fmt.Sprintf("%d messages were not read: %v", m.unread, m.why), Size: -1})
+		m.problem(snapshot.Problem{Reason: fmt.Sprintf("messages that were not read: %d; %v", m.unread, m.why), Size: -1})
 	}
 	for i := range m.problems {
 		m.row.Problems = append(m.row.Problems, m.problems[i].Mail())

@@ -2,6 +2,8 @@ package job
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -11,6 +13,9 @@ import (
 	"roost/repo"
 	"roost/store"
 )
+
+// ErrNoStorePassword says that a store wants a password, and none is configured for it. It is a config.ErrNoSecret.
+var ErrNoStorePassword = fmt.Errorf("%w for its store", config.ErrNoSecret)
 
 // Env is what every job needs to know.
 type Env struct {
@@ -40,7 +45,11 @@ func (e *Env) OpenStore(ctx context.Context, a *Account) (mail.Store, error) {
 func (e *Env) openStore(ctx context.Context, a *Account, o store.Options) (mail.Store, error) {
 	o.Connections, o.Log, o.WireLog, o.Zstd = a.Connections, e.Log, e.WireLog, repo.Zstd
 	o.Password = func(ctx context.Context) (string, error) {
-		return a.Secret.Read(ctx, "the account "+a.Name, e.Ask)
+		text, err := a.Secret.Read(ctx, "the account "+a.Name, e.Ask)
+		if errors.Is(err, config.ErrNoSecret) {
+			err = fmt.Errorf("account %s: %w", a.Name, ErrNoStorePassword)
+		}
+		return text, err
 	}
 	return store.Open(ctx, a.Store, o)
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 
@@ -48,6 +48,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	a.flags.json = a.flags.json || slices.Contains(args, "--json") // behind a flag that does not exist
 	a.tellIndexDamage()
 	if sig := (interrupted{}); err != nil && errors.As(context.Cause(ctx), &sig) && !errors.As(err, &sig) {
 		err = fmt.Errorf("%w (%w)", sig, err)
@@ -210,10 +211,10 @@ func (a *app) env() (*job.Env, error) {
 		env.Ask.Prompt = a.prompt
 	}
 	if a.flags.verbose > 0 {
-		env.Log = slog.New(slog.NewTextHandler(a.stderr, nil))
+		env.Log = a.log()
 	}
 	if a.flags.verbose > 1 {
-		env.WireLog = a.stderr
+		env.WireLog = a.wireLog()
 	}
 	return env, nil
 }

@@ -101,7 +101,7 @@ func (f *selectionFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.NoChildren, "no-children", false, "--folder and --exclude mean just what they match, not what is below")
 	flags.StringVar(&f.Since, "since", "", "messages of this `time` and later: 2026-03-01, \"36 hours ago\", \"last tuesday\"")
 	flags.StringVar(&f.Before, "before", "", "messages before this `time`")
-	flags.StringVar(&f.Date, "date", "", "the date that --since and --before mean: `internal` (when the store received\nthe message; default) or header")
+	flags.StringVar(&f.Date, "date", "", "the `kind` of date that --since and --before mean: internal (when the store\nreceived the message; default) or header")
 	flags.StringVar(&f.MaxSize, "max-size", "", "messages of at most this `size`, as in 25M")
 }
 
@@ -140,8 +140,8 @@ with a verdict.`,
 	selection.register(cmd)
 	flags := cmd.Flags()
 	flags.BoolVar(&selection.SkipAttachments, "skip-attachments", false, "store placeholders with hash and size in place of attachments")
-	flags.IntVarP(&o.Workers, "workers", "w", 0, "accounts at a `time`")
-	flags.IntVar(&a.connections, "connections", 0, "connections, or readers, for each account")
+	flags.IntVarP(&o.Workers, "workers", "w", 0, "this `number` of accounts at a time")
+	flags.IntVar(&a.connections, "connections", 0, "this `number` of connections, or readers, for each account")
 	flags.StringArrayVar(&tags, "tag", nil, "give the snapshots this `tag`; may be given several times")
 	flags.StringVar(&shrink, "max-shrink", "", "refuse a snapshot in which the account has shrunk by more than this `part`:\n\"50%\" (default), or a number of messages; 100% lets it become empty")
 	flags.StringVar(&o.Host, "host", "", "record this `name` in the snapshots, not this machine's")

@@ -155,6 +155,9 @@ func (d *demo) run(ctx context.Context, want int, args ...string) error {
 		words[i] = quoteWord(arg)
 	}
 	d.printf("\n$ roost %s\n", strings.Join(words, " "))
+	if err := d.json("command", map[string]any{"args": args}); err != nil {
+		return err
+	}
 	sub := newApp(d.stdin, d.stdout, d.stderr, d.getenv)
 	if code := sub.run(ctx, args); code != want {
 		return said{fmt.Errorf("roost %s: exit code %d, want %d", args[0], code, want)}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"roost/backup"
@@ -176,6 +177,7 @@ func hintFor(err error) string {
 		err  error
 		hint string
 	}{
+		{job.ErrNoStorePassword, "give it with --store-password-file, --store-password-command or ROOST_STORE_PASSWORD_FILE, or in the configuration of the account"},
 		{config.ErrNoSecret, "give the password with --password-file, --password-command, ROOST_PASSWORD_FILE or in the configuration"},
 		{backup.ErrShrunk, "if all that is truly meant to be gone, run again with --max-shrink 100%; else look at the store: is its disk mounted, its URL right?"},
 		{backup.ErrEmpty, "is it the right place? roost account test STORE shows what is there"},
@@ -207,6 +209,7 @@ func hintFor(err error) string {
 		{mail.ErrThrottled, "run again later; what is stored is not fetched again"},
 		{mail.ErrQuota, "make room at the destination and run again; what is there is not stored again"},
 		{mail.ErrNoMailbox, "roost ls SNAPSHOT lists the mailboxes"},
+		{fs.ErrNotExist, "is the path right, and its disk mounted?"},
 	} {
 		if errors.Is(err, row.err) {
 			return row.hint

@@ -1,44 +1,43 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
-
-	"roost/config"
-	"roost/job"
 )
 
-// The user guide shows a configuration that is read, and the exit codes in the
-// order in which they win.
-func TestGuide(t *testing.T) {
+// The guide's table of JSON has every message_type that the code can print.
+func TestGuideNamesEveryMessageType(t *testing.T) {
 	guide, err := os.ReadFile("../../doc/guide.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, sample, _ := strings.Cut(string(guide), "```toml\n")
-	sample, _, found := strings.Cut(sample, "```")
-	if !found {
-		t.Fatal("the guide shows no configuration")
-	}
-	file := filepath.Join(t.TempDir(), "config.toml")
-	if err := os.WriteFile(file, []byte(sample), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := config.Load(config.Options{File: file, Getenv: func(string) string { return "" }})
+	_, section, _ := strings.Cut(string(guide), "\n## JSON\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if all, err := (&job.Env{Config: cfg}).Accounts(job.Choice{All: true}); err != nil || len(all) != 2 {
-		t.Errorf("the accounts of the guide's configuration: %v, %v", all, err)
+	printed := regexp.MustCompile(`\bjson(?:To)?\((?:[a-z.]+, )?"([a-z_]+)"`)
+	seen := 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range printed.FindAllStringSubmatch(string(text), -1) {
+			seen++
+			if !strings.Contains(section, "`"+m[1]+"`") {
+				t.Errorf("%s prints message_type %q, of which the guide says nothing", file, m[1])
+			}
+		}
 	}
-	var order []string
-	for _, row := range exitTable {
-		order = append(order, fmt.Sprint(row.code))
-	}
-	if want := "in this order: " + strings.Join(order, ", ") + "."; !strings.Contains(string(guide), want) {
-		t.Errorf("the guide does not say %q", want)
+	if seen < 20 {
+		t.Errorf("%d places that print JSON were found; is the test blind?", seen)
 	}
 }

@@ -26,7 +26,7 @@ func (f *lookFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.at, "at", "", "with latest: the newest snapshot that was taken by this `time`")
 	flags.StringVar(&f.period, "period", "", "messages of this `time` only: 2026-03, \"last week\", 2026-01-15..2026-02")
-	flags.StringVar(&f.selection.Date, "date", "", "the date that --period means: `internal` (default) or header")
+	flags.StringVar(&f.selection.Date, "date", "", "the `kind` of date that --period means: internal (default) or header")
 	flags.StringVar(&f.selection.MaxSize, "max-size", "", "messages of at most this `size`, as in 25M")
 	flags.StringArrayVar(&f.selection.Exclude, "exclude", nil, "not this `mailbox` and those below it")
 	flags.BoolVar(&f.selection.NoChildren, "no-children", false, "masks mean just what they match, not what is below")
@@ -101,17 +101,16 @@ func (a *app) stats(ctx context.Context, r *job.Repository, sn *job.Snapshot, o 
 		return a.json("summary", map[string]any{"snapshot_id": sn.ID.String(), "mailboxes": len(stats), "messages": messages, "bytes": bytes})
 	}
 	w := a.csvWriter()
-	w.Write([]string{"mailbox", "role", "messages", "unseen", "size", "oldest", "newest", "deleted"})
+	w.row("mailbox", "role", "messages", "unseen", "size", "oldest", "newest", "deleted")
 	for _, s := range stats {
 		deleted := ""
 		if s.Deleted >= 0 {
 			deleted = strconv.FormatInt(s.Deleted, 10)
 		}
-		w.Write([]string{cell(string(s.Mailbox)), cell(string(s.Role)), strconv.FormatInt(s.Messages, 10), strconv.FormatInt(s.Unseen, 10),
-			strconv.FormatInt(s.Bytes, 10), rfc3339(s.Oldest), rfc3339(s.Newest), deleted})
+		w.row(cell(string(s.Mailbox)), cell(string(s.Role)), strconv.FormatInt(s.Messages, 10), strconv.FormatInt(s.Unseen, 10),
+			strconv.FormatInt(s.Bytes, 10), rfc3339(s.Oldest), rfc3339(s.Newest), deleted)
 	}
-	w.Flush()
-	return w.Error()
+	return w.end()
 }
 
 func (a *app) indexCommand() *cobra.Command {
@@ -170,12 +169,12 @@ func lineOfItem(item *job.Item) itemLine {
 func (a *app) index(ctx context.Context, r *job.Repository, sn *job.Snapshot, o job.LookOptions) error {
 	w := a.csvWriter()
 	if !a.flags.json {
-		w.Write([]string{"mailbox", "key", "uid", "guid", "date", "from", "subject", "size", "flags", "deleted-since", "snapshot"})
+		w.row("mailbox", "key", "uid", "guid", "date", "from", "subject", "size", "flags", "deleted-since", "snapshot")
 	}
 	messages, unreadable := 0, 0
 	for item, err := range r.Items(ctx, sn, o) {
 		if err != nil {
-			w.Flush()
+			w.end()
 			return err
 		}
 		messages++
@@ -196,11 +195,10 @@ func (a *app) index(ctx context.Context, r *job.Repository, sn *job.Snapshot, o 
 		if l.UID != 0 {
 			uid = strconv.FormatUint(uint64(l.UID), 10)
 		}
-		w.Write([]string{cell(string(l.Mailbox)), cell(string(l.Key)), uid, cell(l.GUID), rfc3339(l.Date), cell(l.From), cell(l.Subject),
-			strconv.FormatInt(l.Size, 10), cell(strings.Join(l.Flags, " ")), rfc3339(l.DeletedSince), item.Snapshot.Short()})
+		w.row(cell(string(l.Mailbox)), cell(string(l.Key)), uid, cell(l.GUID), rfc3339(l.Date), cell(l.From), cell(l.Subject),
+			strconv.FormatInt(l.Size, 10), cell(strings.Join(l.Flags, " ")), rfc3339(l.DeletedSince), item.Snapshot.Short())
 	}
-	w.Flush()
-	if err := w.Error(); err != nil {
+	if err := w.end(); err != nil {
 		return err
 	}
 	if err := a.json("summary", map[string]any{"snapshot_id": sn.ID.String(), "messages": messages, "unreadable": unreadable}); err != nil {

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"encoding/csv"
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // schema is the version of the JSON that --json prints. It is raised when a
@@ -115,17 +116,39 @@ func printable(s string) string {
 }
 
 // cell is s as the text of a CSV cell that no spreadsheet runs: what begins
-// like a formula gets an apostrophe in front.
+// like a formula, be it behind blanks or what is not seen, gets an apostrophe in front.
 func cell(s string) string {
 	s = printable(s)
-	if trimmed := strings.TrimLeft(s, " "); trimmed != "" && strings.ContainsRune("=+-@", rune(trimmed[0])) {
-		return "'" + s
+	seen := strings.TrimLeftFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) })
+	if first, _ := utf8.DecodeRuneInString(seen); seen != "" && strings.ContainsRune("=+-@＝＋－＠", first) {
+		s = "'" + s
 	}
 	return s
 }
 
-// csvWriter writes CSV to the results (RFC 4180, but for line ends, which are LF).
-func (a *app) csvWriter() *csv.Writer { return csv.NewWriter(a.stdout) }
+// csvWriter writes CSV to the results (RFC 4180, but for line ends, which are LF). All but plain words and numbers are quoted,
+// so that no other separator that a spreadsheet may go by splits a cell.
+type csvWriter struct{ w *bufio.Writer }
+
+func (a *app) csvWriter() csvWriter { return csvWriter{bufio.NewWriter(a.stdout)} }
+
+func (c csvWriter) row(cells ...string) {
+	for i, text := range cells {
+		if i > 0 {
+			c.w.WriteByte(',')
+		}
+		if strings.ContainsFunc(text, func(r rune) bool {
+			return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.:/@", r)
+		}) {
+			text = `"` + strings.ReplaceAll(text, `"`, `""`) + `"`
+		}
+		c.w.WriteString(text)
+	}
+	c.w.WriteByte('\n')
+}
+
+// end writes what is left, and returns the first error.
+func (c csvWriter) end() error { return c.w.Flush() }
 
 // count writes n of a thing: "1 message", "182,334 messages". The plural is
 // the thing with "s", or "es" behind an "x".

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
@@ -26,11 +27,30 @@ func TestCell(t *testing.T) {
 		"\x1b[31mred":          "\ufffd[31mred",
 		"evil\u202egnp.exe":    "evil\ufffdgnp.exe",
 		"Größe = 3":            "Größe = 3",
+		"\ufeff=1+1":           "'\ufeff=1+1",
+		"\u200b \u200d@x":      "'\u200b \u200d@x",
+		"\u00a0-1":             "'\u00a0-1",
+		"\uff1d1+1":            "'\uff1d1+1",
+		"\uff20x":              "'\uff20x",
 		`<a@example.com> "x,"`: `<a@example.com> "x,"`,
 	} {
 		if got := cell(in); got != want {
 			t.Errorf("cell(%q) = %q, want %q", in, got, want)
 		}
+	}
+}
+
+// No separator that a spreadsheet may go by splits a cell, and a reader of CSV gets what was written.
+func TestCSVRow(t *testing.T) {
+	var b bytes.Buffer
+	w := csvWriter{bufio.NewWriter(&b)}
+	w.row("INBOX", "", "2026-03-01T00:00:00Z", "alice@example.com", "x;=HYPERLINK(1)", `"a", b`, "a|b", "-5")
+	if err := w.end(); err != nil {
+		t.Fatal(err)
+	}
+	want := `INBOX,,2026-03-01T00:00:00Z,alice@example.com,"x;=HYPERLINK(1)","""a"", b","a|b",-5` + "\n"
+	if got := b.String(); got != want {
+		t.Errorf("row = %s, want %s", got, want)
 	}
 }
 
@@ -43,9 +63,9 @@ func FuzzCell(f *testing.F) {
 			t.Fatalf("cell(%q) = %q", s, got)
 		}
 		var b bytes.Buffer
-		w := csv.NewWriter(&b)
-		w.Write([]string{"a", got})
-		w.Flush()
+		w := csvWriter{bufio.NewWriter(&b)}
+		w.row("a", got)
+		w.end()
 		if rows, err := csv.NewReader(&b).ReadAll(); err != nil || len(rows) != 1 || len(rows[0]) != 2 {
 			t.Fatalf("cell(%q) = %q makes %q, %v", s, got, rows, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"roost/job"
 	"roost/mail"
 	"roost/mailsync"
+	"roost/store"
 )
 
 // restoreFlags are the flags of restore that need reading.
@@ -52,7 +53,7 @@ by the time of the snapshot, as "Restored 2026-03-01 12.30".`,
 	flags.StringVarP(&f.o.User, "user", "u", "", "the `account` at the destination, for {user} in --to; default: the snapshot's")
 	flags.StringVar(&f.root, "root", "", "put everything below this `mailbox`")
 	flags.BoolVar(&f.o.InPlace, "in-place", false, "use the mailboxes that the messages came from, or those of the same role")
-	flags.StringVar(&f.o.Collisions, "collisions", "skip", "what to do with a message that is there already: `skip`, copy or replace")
+	flags.StringVar(&f.o.Collisions, "collisions", "skip", "the `rule` for a message that is there already: skip, copy or replace")
 	flags.StringVar(&f.at, "at", "", "with latest: the newest snapshot that was taken by this `time`")
 	f.selection.register(cmd)
 	flags.StringArrayVar(&f.keys, "key", nil, "just the message with this `key` (see roost ls, roost index); may be given several times")
@@ -169,6 +170,15 @@ func (a *app) restored(sn *job.Snapshot, report *mailsync.Report, o job.RestoreO
 		if !a.flags.json {
 			fmt.Fprintf(a.stderr, "%s\n", printable(problemText(&p)))
 		}
+	}
+	if err := a.json("restored", struct {
+		Account string `json:"account"`
+		ID      string `json:"snapshot_id"`
+		To      string `json:"to"`
+		Root    string `json:"root,omitempty"`
+		DryRun  bool   `json:"dry_run,omitempty"`
+	}{sn.Account(), sn.ID.String(), store.Redact(o.To), string(report.Root), o.DryRun}); err != nil {
+		return err
 	}
 	if report.Root != "" && !a.flags.quiet && !o.DryRun {
 		a.printf("restored snapshot %s below %s\n", sn.ID.Short(), printable(strconv.Quote(string(report.Root))))

@@ -15,7 +15,7 @@ import (
 func (s *Store) newName() string {
 	now := time.Now()
 	host := strings.NewReplacer("/", `\057`, ":", `\072`, ",", `\054`).Replace(s.host)
-	return fmt.Sprintf("%d.M%dP%dQ%dR%s.%s", now.Unix(), now.Nanosecond()/1000, os.Getpid(), s.delivery.Add(1), s.random, host)
+	return fmt.Sprintf("%d.M%06dP%dQ%dR%s.%s", now.Unix(), now.Nanosecond()/1000, os.Getpid(), s.delivery.Add(1), s.random, host)
 }
 
 // replace writes a file of the mailbox's directory under the name temp, and
