@@ -132,7 +132,8 @@ type csvWriter struct{ w *bufio.Writer }
 
 func (a *app) csvWriter() csvWriter { return csvWriter{bufio.NewWriter(a.stdout)} }
 
-func (c csvWriter) row(cells ...string) {
+// row writes one; its error is that of an earlier row, too.
+func (c csvWriter) row(cells ...string) error {
 	for i, text := range cells {
 		if i > 0 {
 			c.w.WriteByte(',')
@@ -144,7 +145,7 @@ func (c csvWriter) row(cells ...string) {
 		}
 		c.w.WriteString(text)
 	}
-	c.w.WriteByte('\n')
+	return c.w.WriteByte('\n')
 }
 
 // end writes what is left, and returns the first error.

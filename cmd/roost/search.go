@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"strconv"
@@ -79,8 +78,9 @@ func (a *app) search(ctx context.Context, text string, f *searchFlags) error {
 	a.repo = r
 	p := matchPrinter{a: a}
 	if f.csv {
-		p.csv = a.csvWriter()
-		p.csv.Write([]string{"account", "mailbox", "key", "date", "from", "subject", "message-id", "size", "flags", "first", "first-snapshot", "last", "last-snapshot", "deleted", "now"})
+		w := a.csvWriter()
+		p.csv = &w
+		p.csv.row("account", "mailbox", "key", "date", "from", "subject", "message-id", "size", "flags", "first", "first-snapshot", "last", "last-snapshot", "deleted", "now")
 	}
 	var found int64
 	var doubts []error
@@ -127,8 +127,8 @@ func (a *app) searched(found int64, doubts []error) error {
 // matchPrinter prints what was found.
 type matchPrinter struct {
 	a       *app
-	csv     *csv.Writer // nil: no CSV
-	account string      // of the last message
+	csv     *csvWriter // nil: no CSV
+	account string     // of the last message
 	mailbox mail.Name
 }
 
@@ -179,9 +179,9 @@ func (p *matchPrinter) print(m *job.Match) error {
 	case p.a.flags.json:
 		return p.a.json("match", &l)
 	case p.csv != nil:
-		return p.csv.Write([]string{cell(l.Account), cell(string(l.Mailbox)), cell(string(l.Key)), rfc3339(l.Date), cell(l.From), cell(l.Subject), cell(l.MessageID),
+		return p.csv.row(cell(l.Account), cell(string(l.Mailbox)), cell(string(l.Key)), rfc3339(l.Date), cell(l.From), cell(l.Subject), cell(l.MessageID),
 			strconv.FormatInt(l.Size, 10), cell(strings.Join(l.Flags, " ")), rfc3339(l.First.Time), m.First.Snapshot.Short(),
-			rfc3339(l.Last.Time), m.Last.Snapshot.Short(), rfc3339(l.DeletedSince), cell(strings.Join(places, " "))})
+			rfc3339(l.Last.Time), m.Last.Snapshot.Short(), rfc3339(l.DeletedSince), cell(strings.Join(places, " ")))
 	}
 	if p.account != m.Account {
 		p.account, p.mailbox = m.Account, ""
@@ -209,8 +209,7 @@ func (p *matchPrinter) end() error {
 	if p.csv == nil {
 		return nil
 	}
-	p.csv.Flush()
-	return p.csv.Error()
+	return p.csv.end()
 }
 
 // lsFound lists the messages of a snapshot that a query means.
