@@ -277,6 +277,9 @@ func (r *run) finish(ctx context.Context) (Report, error) {
 		}
 		return compare(a.Key, b.Key)
 	})
+	for i := range r.rows {
+		slices.SortStableFunc(r.rows[i].Problems, func(a, b mail.Problem) int { return compare(a.Key, b.Key) })
+	}
 	report.Ledger.Rows = r.rows
 	report.Mailboxes = len(r.boxes)
 	for i := range r.boxes {

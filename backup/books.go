@@ -42,14 +42,17 @@ func (r *run) fail(err error) {
 }
 
 // leave deals with a mailbox that the rules do not mean: what the last snapshot
-// has of it is kept.
+// has of it is kept. It is not listed. So what is left out is counted where the store counts, and none
+// of it is held yet; where the mailbox may have changed since it was held, nobody knows.
 func (r *run) leave(ctx context.Context, box mail.Mailbox) error {
 	m := &mailbox{run: r, box: box, row: mail.Row{Mailbox: box.Name, Server: -1, Method: "left out"}}
 	if m.old, m.moved = r.past(&box); m.old == nil {
+		m.row.Excluded, m.row.Uncounted = max(box.Count, 0), box.Count < 0 && !box.NoSelect
 		m.old = r.namesake(&box)
+	} else {
+		m.row.Uncounted = !box.NoSelect && (box.Token == "" || box.Token != m.old.Token || box.UIDValidity != m.old.UIDValidity)
 	}
 	if m.old == nil {
-		m.row.Excluded = max(box.Count, 0)
 		m.row.Listed = m.row.Excluded
 		var edit *boxEdit
 		if r.prev != nil {
@@ -72,7 +75,7 @@ func (r *run) leave(ctx context.Context, box mail.Mailbox) error {
 		m.row.Problems = append(m.row.Problems, q.Mail())
 	}
 	m.row.Held, m.row.Erased = m.old.Messages, m.old.Erased
-	m.row.Listed = m.row.Held + m.row.Failed + m.row.Erased
+	m.row.Listed = m.row.Held + m.row.Failed + m.row.Erased + m.row.Excluded
 	return m.carry(ctx, line)
 }
 

@@ -25,6 +25,9 @@ type Row struct {
 	Gone     int64 `json:"gone"`     // listed, but vanished before it could be read
 	Erased   int64 `json:"erased"`   // erased from the backup by the user, and so not stored again
 
+	// Uncounted says that a rule left out messages without looking, so that nobody knows how many: Excluded and Listed lack them.
+	Uncounted bool `json:"uncounted,omitempty"`
+
 	// What the run did; for the reader, not for the sum.
 	New      int64 `json:"new"`      // stored for the first time in this mailbox
 	Known    int64 `json:"known"`    // recognised by identity, so not transferred; in a backup part of New, in a restore beside it
@@ -87,6 +90,7 @@ func (l *Ledger) Total() Row {
 		t.Excluded += r.Excluded
 		t.Gone += r.Gone
 		t.Erased += r.Erased
+		t.Uncounted = t.Uncounted || r.Uncounted
 		t.New += r.New
 		t.Known += r.Known
 		t.Changed += r.Changed

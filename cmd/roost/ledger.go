@@ -64,7 +64,14 @@ func rowCells(name string, r *mail.Row) []string {
 	if r.Server >= 0 {
 		server = grouped(r.Server)
 	}
-	return []string{name, server, grouped(r.Listed), grouped(r.Held), grouped(r.Failed), grouped(r.Excluded), grouped(r.Gone), grouped(r.Erased),
+	excluded := grouped(r.Excluded)
+	switch {
+	case r.Uncounted && r.Excluded == 0:
+		excluded = "?"
+	case r.Uncounted:
+		excluded += "+"
+	}
+	return []string{name, server, grouped(r.Listed), grouped(r.Held), grouped(r.Failed), excluded, grouped(r.Gone), grouped(r.Erased),
 		grouped(r.New), grouped(r.Changed), grouped(r.Vanished), r.Method}
 }
 
@@ -88,7 +95,8 @@ type verdict struct {
 	NotStored  int64 `json:"not_stored"`         // messages
 	Unreadable int   `json:"mailboxes_not_done"` // those with a problem of their own
 	Unbalanced int   `json:"mailboxes_not_balanced"`
-	Losses     int64 `json:"losses"` // stored, but not all that was said of them
+	Losses     int64 `json:"losses"`              // stored, but not all that was said of them
+	Uncounted  int   `json:"mailboxes_uncounted"` // left out by a rule, and nobody knows how many messages they have
 
 	OK bool `json:"ok"`
 }
@@ -110,6 +118,9 @@ func (v *verdict) add(l *mail.Ledger) {
 	for i := range l.Rows {
 		if l.Rows[i].Balance() != nil {
 			v.Unbalanced++
+		}
+		if l.Rows[i].Uncounted {
+			v.Uncounted++
 		}
 		for _, p := range l.Rows[i].Problems {
 			switch {
@@ -150,6 +161,9 @@ func (v *verdict) text(where string) string {
 	}
 	if len(did) == 0 {
 		did = []string{"nothing changed"}
+	}
+	if v.Uncounted > 0 {
+		did = append(did, count(int64(v.Uncounted), "mailbox")+" left out uncounted")
 	}
 	accounts := ""
 	if v.Accounts > 1 {
