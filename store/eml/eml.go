@@ -162,7 +162,16 @@ func (s *Store) walk(ctx context.Context, dir string, components []string, list 
 		*list = append(*list, m)
 	}
 	for _, e := range entries {
-		if !e.IsDir() || e.Name()[0] == '.' {
+		if e.Name()[0] == '.' {
+			continue
+		}
+		if e.Type()&fs.ModeSymlink != 0 {
+			if err := tree.Astray(s.root, tree.Join(dir, e.Name()), fs.FileInfo.IsDir); err != nil && !strings.EqualFold(filepath.Ext(e.Name()), ".eml") {
+				name := mail.NameOf(append(slices.Clip(components), spelling.Decode(e.Name()))...)
+				*list = append(*list, mail.Mailbox{Name: name, Count: -1, Err: s.fail("list", name, fmt.Errorf("%s %w", e.Name(), err))})
+			}
+		}
+		if !e.IsDir() {
 			continue
 		}
 		if err := s.walk(ctx, tree.Join(dir, e.Name()), append(slices.Clip(components), spelling.Decode(e.Name())), list); err != nil {

@@ -59,9 +59,18 @@ func (s *Store) flat(add func(place)) error {
 			add(place{dir: dir, state: &st, numbers: n})
 		case e.IsDir() && !errors.Is(err, mail.ErrNoMailbox):
 			add(place{dir: dir, err: s.fail("list", "", err)})
+		case !e.IsDir():
+			s.astray(dir, add)
 		}
 	}
 	return nil
+}
+
+// astray tells of a symbolic link that would be a mailbox if it did not lead out of the store, or may have been one.
+func (s *Store) astray(dir string, add func(place)) {
+	if err := tree.Astray(s.root, dir, fs.FileInfo.IsDir); err != nil {
+		add(place{dir: dir, err: s.fail("list", "", fmt.Errorf("%s %w", dir, err))})
+	}
 }
 
 // maxDepth is how many levels of directories are looked into.
@@ -80,7 +89,13 @@ func (s *Store) walk(dir string, depth int, add func(place)) (any bool, err erro
 	selectable := false
 	for _, e := range entries {
 		sub := e.Name
-		if !e.IsDir() || sub == "tmp" || sub[0] == '.' {
+		if sub == "tmp" || sub[0] == '.' {
+			continue
+		}
+		if e.Type&fs.ModeSymlink != 0 && sub != "cur" && sub != "new" {
+			s.astray(path.Join(dir, sub), func(p place) { add(p); any = true })
+		}
+		if !e.IsDir() {
 			continue
 		}
 		if sub == "cur" || sub == "new" {

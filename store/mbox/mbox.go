@@ -209,6 +209,10 @@ func (s *Store) walk(ctx context.Context, dir string, components []string, found
 			if err := s.walk(ctx, tree.Join(dir, file), below, found); err != nil {
 				return err
 			}
+		case e.Type()&fs.ModeSymlink != 0 && name != "" && !isReserved(path.Ext(file)):
+			if err := tree.Astray(s.root, tree.Join(dir, file), func(i fs.FileInfo) bool { return i.IsDir() || i.Mode().IsRegular() }); err != nil {
+				found[name] = append(found[name], mail.Mailbox{Name: name, Count: -1, Err: s.fail("list", name, fmt.Errorf("%s %w", file, err))})
+			}
 		case s.isMailbox(dir, e) && name != "":
 			found[name] = append(found[name], s.describe(tree.Join(dir, file), name))
 		}
