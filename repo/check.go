@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"runtime"
 	"slices"
 	"sync"
@@ -63,7 +62,6 @@ func (r *Repo) Check(ctx context.Context, o CheckOptions) (*CheckReport, error) 
 
 // checker is one run of Check.
 type checker struct {
-	seed  maphash.Seed
 	repo  *Repo
 	index *index
 
@@ -77,11 +75,10 @@ type checker struct {
 
 // checkedPack is what index files say of a pack.
 type checkedPack struct {
-	index  ID // the first index file that names it
-	blobs  int
-	size   int64  // octets that it must have
-	places uint64 // sum over its blobs, to hold against what another index file says
-	lost   bool   // missing or cut short
+	index ID // the first index file that names it
+	blobs int
+	size  int64 // octets that it must have
+	lost  bool  // missing or cut short
 }
 
 // badBlob is one copy of a blob that is no good.
@@ -91,7 +88,7 @@ type badBlob struct {
 }
 
 func newChecker(r *Repo) *checker {
-	return &checker{seed: maphash.MakeSeed(), repo: r, index: newIndex(), packs: map[ID]*checkedPack{}, problems: map[blob.Handle]*Problem{},
+	return &checker{repo: r, index: newIndex(), packs: map[ID]*checkedPack{}, problems: map[blob.Handle]*Problem{},
 		hints: map[blob.Handle]*Problem{}, bad: map[badBlob]bool{}}
 }
 
@@ -177,22 +174,23 @@ func (c *checker) loadIndex(ctx context.Context) error {
 func (c *checker) addIndex(id ID, packs []packEntry) error {
 	for _, p := range packs {
 		n := c.index.addPack(p.id)
-		var sum uint64 // of the places, whatever their order
+		fresh := 0
 		for i := range p.blobs {
-			c.index.add(n, &p.blobs[i])
-			sum += maphash.Comparable(c.seed, p.blobs[i])
+			if c.index.add(n, &p.blobs[i]) {
+				fresh++
+			}
 		}
 		c.mu.Lock()
 		first := c.packs[p.id]
 		if first == nil {
-			c.packs[p.id] = &checkedPack{index: id, blobs: len(p.blobs), size: packSize(p.blobs), places: sum}
+			c.packs[p.id] = &checkedPack{index: id, blobs: len(p.blobs), size: packSize(p.blobs)}
 		}
 		c.mu.Unlock()
 		if first == nil {
 			continue
 		}
 		h := blob.Handle{Kind: blob.Pack, Name: p.id.String()}
-		if first.places == sum && first.blobs == len(p.blobs) {
+		if fresh == 0 && first.blobs == len(p.blobs) {
 			c.hint(h, fmt.Errorf("named by two index files, %s and %s", first.index.Short(), id.Short()))
 		} else {
 			c.problem(h, fmt.Errorf("index files %s and %s differ on it", first.index.Short(), id.Short()))

@@ -14,6 +14,7 @@ import (
 
 	"roost/blob"
 	"roost/blob/rest"
+	"roost/blob/sftp"
 	"roost/blob/wire"
 )
 
@@ -53,6 +54,13 @@ func Open(l Location, o Options) (Bucket, error) {
 
 func driver(l Location, o Options) (blob.Driver, error) {
 	up, down := wire.NewLimit(o.Up), wire.NewLimit(o.Down)
+	if l.Kind == SFTP {
+		command := o.SSH
+		if len(command) == 0 {
+			command = sftp.Command(l.User, l.Host, l.Port)
+		}
+		return sftp.New(sftp.Place{Command: command, Dir: l.Dir}, sftp.Options{Up: up, Down: down}), nil
+	}
 	if l.Kind != REST {
 		return nil, fmt.Errorf("repositories over %q are %w", l.Kind, ErrUnsupported)
 	}

@@ -25,6 +25,7 @@ func newElsewhere(t *testing.T, program string, p peer.Place) *desk {
 		d.restic = d.restic.With("RESTIC_REPOSITORY=rest:" + strings.Replace(at, "://", "://alice:"+peer.Password+"@", 1) + "mail/")
 	}
 	d.env = append(env, "HOME="+d.dir, "TZ=UTC", "PATH="+os.Getenv("PATH"))
+	d.env = append(d.env, p.Env...) // the last one of a name holds
 	return d
 }
 
@@ -37,6 +38,7 @@ func TestRepositoryLivesElsewhere(t *testing.T) {
 		start func(t *testing.T) peer.Place
 	}{
 		{"rest", func(t *testing.T) peer.Place { return peer.RESTServer(t, peer.RESTOptions{}) }},
+		{"sftp", func(t *testing.T) peer.Place { return peer.SSHServer(t) }},
 		{"rest, append-only, with TLS", func(t *testing.T) peer.Place {
 			return peer.RESTServer(t, peer.RESTOptions{AppendOnly: true, TLS: true})
 		}},
