@@ -10,10 +10,10 @@ package location
 
 import (
 	"context"
-	"fmt"
 
 	"roost/blob"
 	"roost/blob/rest"
+	"roost/blob/s3"
 	"roost/blob/sftp"
 	"roost/blob/wire"
 )
@@ -61,12 +61,12 @@ func driver(l Location, o Options) (blob.Driver, error) {
 		}
 		return sftp.New(sftp.Place{Command: command, Dir: l.Dir}, sftp.Options{Up: up, Down: down}), nil
 	}
-	if l.Kind != REST {
-		return nil, fmt.Errorf("repositories over %q are %w", l.Kind, ErrUnsupported)
-	}
 	t, err := wire.NewTransport(wire.Options{Connections: o.Connections, Up: up, Down: down, CA: o.CA, Insecure: o.Insecure, Certificate: o.Certificate})
 	if err != nil {
 		return nil, err
+	}
+	if l.Kind == S3 {
+		return s3.New(s3.Place{URL: l.URL, Vessel: l.Bucket, Prefix: l.Prefix, Key: o.User, Secret: o.Password, Session: o.Session, Region: o.Region}, t)
 	}
 	p := rest.Place{URL: l.URL, User: l.User, Password: l.Password}
 	if p.User == "" && p.Password == "" {

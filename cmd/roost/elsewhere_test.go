@@ -39,6 +39,7 @@ func TestRepositoryLivesElsewhere(t *testing.T) {
 	}{
 		{"rest", func(t *testing.T) peer.Place { return peer.RESTServer(t, peer.RESTOptions{}) }},
 		{"sftp", func(t *testing.T) peer.Place { return peer.SSHServer(t) }},
+		{"S3, with TLS", func(t *testing.T) peer.Place { return peer.S3Server(t, peer.S3Options{TLS: true}) }},
 		{"rest, append-only, with TLS", func(t *testing.T) peer.Place {
 			return peer.RESTServer(t, peer.RESTOptions{AppendOnly: true, TLS: true})
 		}},

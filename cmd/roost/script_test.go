@@ -64,10 +64,7 @@ func dieLocked() {
 //
 // When a story is over, restic must find no fault in its default repository, unless a file "damaged" says that it is to be so.
 func TestScripts(t *testing.T) {
-	var restic peer.Program
-	if _, err := exec.LookPath("restic"); err == nil || os.Getenv("CI") == "true" {
-		restic = peer.Restic(t)
-	}
+	restic := peer.Restic(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -96,7 +93,7 @@ func TestScripts(t *testing.T) {
 
 func checkStory(e *testscript.Env, restic peer.Program) {
 	place := e.Getenv("REPO")
-	if _, err := os.Stat(place + "/config"); err != nil || restic.Path == "" {
+	if _, err := os.Stat(place + "/config"); err != nil {
 		return
 	}
 	if _, err := os.Stat(e.WorkDir + "/damaged"); err == nil {
