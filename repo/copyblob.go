@@ -21,22 +21,17 @@ func (s *Session) saveCompressed(ctx context.Context, t BlobType, id ID, frame [
 	if s.index.claim(s, s.claims, t, id) {
 		return true, 0, nil
 	}
+	stored, err = s.put(t, id, frame, size)
+	return false, stored, err
+}
+
+// put stores a blob whose zstd frame is at hand, claimed or not. The gate is held.
+func (s *Session) put(t BlobType, id ID, frame []byte, size int) (stored int, err error) {
 	buf := s.scratch.Get().(*[]byte)
 	defer s.scratch.Put(buf)
 	sealed := s.repo.seal.seal((*buf)[:0], frame)
 	*buf = sealed
-	b := packed{id: id, typ: t, length: uint32(len(sealed)), plain: uint32(size)}
-	full, err := s.packers[t].add(s, &b, sealed)
-	if err == nil && full != nil {
-		err = s.send(full)
-	}
-	if err != nil {
-		return false, 0, err
-	}
-	s.stats.blobs[t].Add(1)
-	s.stats.plain.Add(int64(size))
-	s.stats.stored.Add(int64(len(sealed)))
-	return false, len(sealed), nil
+	return len(sealed), s.pack(&packed{id: id, typ: t, length: uint32(len(sealed)), plain: uint32(size)}, sealed, size)
 }
 
 // A blobCopier copies blobs from one repository to another, in the order in which they stand in packs, with several workers.

@@ -138,7 +138,7 @@ func (r *Repo) Forget(ctx context.Context, decide func([]*Snapshot, *Holds) ([]F
 			report.Removed = leaving
 			return nil
 		}
-		report.Removed, err = r.removeSnapshots(ctx, leaving, o.Progress)
+		report.Removed, err = r.removeObjects(ctx, blob.Snapshot, leaving, o.Progress)
 		return err
 	}
 	var err error
@@ -176,8 +176,8 @@ func (h *Holds) leaving(groups []ForgetGroup) ([]ID, error) {
 	return ids, nil
 }
 
-// removeSnapshots removes snapshots, some at a time, and returns those that are gone. A bucket that forbids it is not asked again.
-func (r *Repo) removeSnapshots(ctx context.Context, ids []ID, progress func(done, total int)) ([]ID, error) {
+// removeObjects removes objects, some at a time, and returns those that are gone.
+func (r *Repo) removeObjects(ctx context.Context, kind blob.Kind, ids []ID, progress func(done, total int)) ([]ID, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var (
@@ -186,7 +186,7 @@ func (r *Repo) removeSnapshots(ctx context.Context, ids []ID, progress func(done
 		failed []error
 	)
 	each(ctx, ids, snapshotLoads, func(id ID) {
-		err := r.bucket.Remove(ctx, blob.Handle{Kind: blob.Snapshot, Name: id.String()})
+		err := r.bucket.Remove(ctx, blob.Handle{Kind: kind, Name: id.String()})
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil && !errors.Is(err, blob.ErrNotExist) {

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -64,3 +65,5 @@ func (t BlobType) String() string {
 	}
 	return "data"
 }
+
+func compareIDs(a, b ID) int { return bytes.Compare(a[:], b[:]) }

@@ -138,7 +138,7 @@ func (x *index) lookup(t BlobType, id ID) []location {
 func (x *index) pack(rec *record) packInfo {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.packs[rec.pack>>recordFlags]
+	return x.packs[rec.number()]
 }
 
 // claim reports whether s may rely on the blob being stored; if not, it is from now on the caller's to store,
@@ -173,7 +173,7 @@ func (x *index) settle(claimed, pack uint32, b *packed) {
 	defer sh.mu.Unlock()
 	for at := sh.head(&b.id); at != 0; {
 		rec := sh.at(at)
-		if rec.id == b.id && rec.pack>>recordFlags == claimed && rec.typ() == b.typ {
+		if rec.id == b.id && rec.number() == claimed && rec.typ() == b.typ {
 			rec.pack = pack<<recordFlags | rec.pack&recordTree
 			rec.offset, rec.length, rec.plain = b.offset, b.length, b.plain
 			return
@@ -181,6 +181,9 @@ func (x *index) settle(claimed, pack uint32, b *packed) {
 		at = rec.next
 	}
 }
+
+// number returns the number of the pack.
+func (rec *record) number() uint32 { return rec.pack >> recordFlags }
 
 func (rec *record) typ() BlobType {
 	if rec.pack&recordTree != 0 {
@@ -257,6 +260,13 @@ func (x *index) has(pack ID, b *packed) bool {
 	return false
 }
 
+// number returns the number of a pack that an index file names.
+func (x *index) number(pack ID) uint32 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.byPack[pack]
+}
+
 // inPack returns all blobs of a pack by looking at every record: for the rare pack that cannot tell itself.
 func (x *index) inPack(pack ID) []packed {
 	x.mu.RLock()
@@ -270,7 +280,7 @@ func (x *index) inPack(pack ID) []packed {
 		sh := &x.shards[i]
 		sh.mu.RLock()
 		for n := range sh.n {
-			if rec := sh.at(n + 1); rec.pack>>recordFlags == number {
+			if rec := sh.at(n + 1); rec.number() == number {
 				blobs = append(blobs, rec.packed())
 			}
 		}

@@ -238,3 +238,18 @@ func (r *Repo) needIndex(ctx context.Context) error {
 	}
 	return r.LoadIndex(ctx)
 }
+
+// dropIndex forgets the index: the next who needs it loads it anew.
+func (r *Repo) dropIndex() {
+	r.loading.Lock()
+	defer r.loading.Unlock()
+	r.index.Store(newIndex())
+	r.loaded, r.badIndex = nil, nil
+}
+
+// indexFiles are the files that are in the index, in order.
+func (r *Repo) indexFiles() []ID {
+	r.loading.Lock()
+	defer r.loading.Unlock()
+	return slices.SortedFunc(maps.Keys(r.loaded), compareIDs)
+}

@@ -50,6 +50,11 @@ func (r *Repo) loadStored(ctx context.Context, t BlobType, ids []ID, fn storedBl
 		return slices.Compare(a.id[:], b.id[:])
 	})
 	places = slices.CompactFunc(places, func(a, b location) bool { return a.id == b.id })
+	return r.loadPlaces(ctx, places, fn)
+}
+
+// loadPlaces is loadStored for places that are known, in their order.
+func (r *Repo) loadPlaces(ctx context.Context, places []location, fn storedBlob) error {
 	var buf, plain []byte
 	for len(places) > 0 {
 		n := bulkRun(places)

@@ -189,6 +189,12 @@ func (s *Session) SaveBlob(ctx context.Context, t BlobType, p []byte, hint Hint)
 		return id, true, 0, nil
 	}
 	// From here on others are told that the blob is known, so ctx must not stop us: only the end of the session may.
+	stored, err = s.store(t, id, p, hint)
+	return id, false, stored, err
+}
+
+// store compresses and stores a blob, claimed or not. The gate is held.
+func (s *Session) store(t BlobType, id ID, p []byte, hint Hint) (stored int, err error) {
 	buf := s.scratch.Get().(*[]byte)
 	defer s.scratch.Put(buf)
 	body := grow((*buf)[:0], ivSize)
@@ -197,18 +203,22 @@ func (s *Session) SaveBlob(ctx context.Context, t BlobType, p []byte, hint Hint)
 	}
 	sealed := s.repo.seal.seal(body[:0], body[ivSize:])
 	*buf = sealed
-	b := packed{id: id, typ: t, length: uint32(len(sealed)), plain: uint32(len(p))}
-	full, err := s.packers[t].add(s, &b, sealed)
+	return len(sealed), s.pack(&packed{id: id, typ: t, length: uint32(len(sealed)), plain: uint32(len(p))}, sealed, len(p))
+}
+
+// pack puts a sealed blob, of a plaintext of size octets, into the pack that is filled just now.
+func (s *Session) pack(b *packed, sealed []byte, size int) error {
+	full, err := s.packers[b.typ].add(s, b, sealed)
 	if err == nil && full != nil {
 		err = s.send(full)
 	}
 	if err != nil {
-		return ID{}, false, 0, fmt.Errorf("save %v blob: %w", t, err)
+		return fmt.Errorf("save %v blob: %w", b.typ, err)
 	}
-	s.stats.blobs[t].Add(1)
-	s.stats.plain.Add(int64(len(p)))
+	s.stats.blobs[b.typ].Add(1)
+	s.stats.plain.Add(int64(size))
 	s.stats.stored.Add(int64(len(sealed)))
-	return id, false, len(sealed), nil
+	return nil
 }
 
 // SaveTree stores a directory and returns its ID.
