@@ -157,7 +157,7 @@ generated key. roost demo shows all of this on a sample account.`,
 
 	root.AddCommand(a.initCommand(), a.backupCommand(), a.restoreCommand(), a.snapshotsCommand(), a.lsCommand(),
 		a.catCommand(), a.searchCommand(), a.statsCommand(), a.indexCommand(), a.diffCommand(), a.ledgerCommand(), a.checkCommand(),
-		a.problemsCommand(), a.forgetCommand(), a.holdCommand(), a.tagCommand(), a.copyCommand(), a.keyCommand(),
+		a.problemsCommand(), a.forgetCommand(), a.pruneCommand(), a.holdCommand(), a.tagCommand(), a.copyCommand(), a.keyCommand(),
 		a.eraseCommand(), a.repairCommand(), a.unlockCommand(), a.accountCommand(), a.configCommand(), a.demoCommand(), a.generateCommand(), a.versionCommand())
 	a.completions(root)
 	return root

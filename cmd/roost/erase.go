@@ -37,7 +37,7 @@ single messages are named, if one of the names is its own. Copies in other
 mailboxes and accounts are other messages: what names them, too, is their
 Message-ID or print.
 
-The bytes stay in the repository until it is pruned, and what another message
+The bytes stay in the repository until roost prune, and what another message
 uses as well stays for good; erase tells of both. It reaches no source, no other
 repository, and no files that were restored or exported.`,
 		Example: `  roost erase alice --message-id '<4711@example.org>' --dry-run
@@ -288,7 +288,7 @@ func (a *app) erased(plan *job.Erasure, dryRun bool) error {
 
 // lingers says where the bytes of erased messages still are.
 func (a *app) lingers(shared int64) {
-	a.note("the bytes are in the repository until it is pruned (restic prune), and in the copies that were made of it, in archive volumes,")
+	a.note("the bytes are in the repository until roost prune --max-unused 0, and in the copies that were made of it, in archive volumes,")
 	a.note("in what was restored or exported, and at the source, unless they are erased there, too")
 	if shared > 0 {
 		a.note("of %s some parts stay, because another message uses them, too", count(shared, "message"))

@@ -18,6 +18,8 @@ type forgetFlags struct {
 	keep              keepFlags
 	groupBy           string
 	removeAll, dryRun bool
+	prune             bool
+	pruning           pruneFlags
 }
 
 // keepFlags are the rules, as typed.
@@ -42,9 +44,10 @@ incomplete, what the rules would keep if there were only complete ones stays,
 too, and with it the last complete one of each account. What is held (roost
 hold) stays whatever the rules say.
 
-The data stay until the repository is pruned (restic prune). Forget wants the
-repository for itself.`,
+The data stay until roost prune, or with --prune it runs at once if a snapshot
+went. Forget wants the repository for itself.`,
 		Example: `  roost forget --keep-daily 14 --keep-weekly 8 --keep-monthly 24 --dry-run
+  roost forget --keep-daily 14 --keep-monthly 24 --prune
   roost forget --account alice --keep-within 2y
   roost forget 1f3a5b7c`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.forget(cmd.Context(), args, &f) },
@@ -65,6 +68,8 @@ repository for itself.`,
 	f.choice.register(cmd)
 	flags.StringVar(&f.groupBy, "group-by", "paths", "apply the rules to each group of the same `host, paths or tags`, between commas")
 	flags.BoolVar(&f.removeAll, "unsafe-allow-remove-all", false, "let it remove all that is chosen, with no rule at all, and the last complete snapshot")
+	flags.BoolVar(&f.prune, "prune", false, "remove the data, too, that nobody needs any more")
+	f.pruning.register(cmd)
 	flags.BoolVarP(&f.dryRun, "dry-run", "n", false, "say what would go and why, remove nothing")
 	return cmd
 }
@@ -115,6 +120,10 @@ func (a *app) forget(ctx context.Context, args []string, f *forgetFlags) error {
 	if err != nil {
 		return err
 	}
+	pruning, err := f.pruning.options()
+	if err != nil {
+		return err
+	}
 	env, r, err := a.open(ctx)
 	if err != nil {
 		return err
@@ -127,7 +136,17 @@ func (a *app) forget(ctx context.Context, args []string, f *forgetFlags) error {
 	if forgetErr != nil && len(report.Groups) == 0 {
 		return forgetErr
 	}
-	return a.verdicts(&report, o.DryRun, forgetErr)
+	if err := a.verdicts(&report, o.DryRun, forgetErr); err != nil || len(report.Removed) == 0 {
+		return err
+	}
+	if !f.prune {
+		if !o.DryRun {
+			a.note("their data stay until roost prune")
+		}
+		return nil
+	}
+	pruning.DryRun, pruning.TakeAsGone, pruning.RemoveAll = o.DryRun, report.Removed, o.RemoveAll
+	return a.prune(ctx, r, pruning)
 }
 
 // verdictLine is a snapshot and what became of it, with --json.
@@ -180,9 +199,6 @@ func (a *app) verdicts(report *repo.ForgetReport, dryRun bool, cause error) erro
 		a.printf("OK: dry run, would remove %s, keep %s\n", count(removed, "snapshot"), grouped(kept))
 	default:
 		a.printf("OK: removed %s, kept %s\n", count(removed, "snapshot"), grouped(kept))
-		if removed > 0 {
-			a.note("their data stay until the repository is pruned (restic prune)")
-		}
 	}
 	return cause
 }
