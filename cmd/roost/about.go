@@ -27,7 +27,7 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Long:  "Version prints the version of roost, of what it was made with, and of the formats that it writes.",
+		Long:  "Version prints the version of roost, of what it was made with, and of the\nformats that it writes.",
 		Args:  args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			a.printf("roost %s (%s, %s/%s); restic repository format 2, snapshot layout %d, JSON schema %d\n",
@@ -43,12 +43,7 @@ func (a *app) configCommand() *cobra.Command {
 		Use:   "config",
 		Short: "Show the configuration",
 		Long:  "Config shows the configuration as it is in force.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q of roost config", args[0])
-			}
-			return cmd.Help()
-		},
+		RunE:  onlyCommands,
 	}
 	var origin bool
 	show := &cobra.Command{
@@ -56,7 +51,8 @@ func (a *app) configCommand() *cobra.Command {
 		Short: "Print every setting, and where it comes from",
 		Long: `Show prints every setting as it is in force, after flags, environment and files;
 with --origin also where its value comes from. It prints no secret.`,
-		Args: args(cobra.NoArgs),
+		Example: "  roost config show --origin",
+		Args:    args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			env, err := a.env()
 			if err != nil {

@@ -21,13 +21,8 @@ func (a *app) accountCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "account",
 		Short: "Add, list and test accounts",
-		Long:  "Account adds accounts to the configuration, lists those there are, and tests whether they can be read.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q of roost account", args[0])
-			}
-			return cmd.Help()
-		},
+		Long:  "Account adds accounts to the configuration, lists those there are, and tests\nwhether they can be read.",
+		RunE:  onlyCommands,
 	}
 	cmd.AddCommand(a.accountAddCommand(), a.accountListCommand(), a.accountTestCommand())
 	return cmd
@@ -171,10 +166,11 @@ func appendFile(file, text string) error {
 
 func (a *app) accountListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list",
-		Short: "List the accounts of the configuration",
-		Long:  "List prints the accounts of the configuration, their stores, and where their passwords are.",
-		Args:  args(cobra.NoArgs),
+		Use:     "list",
+		Short:   "List the accounts of the configuration",
+		Long:    "List prints the accounts of the configuration, their stores, and where their\npasswords are.",
+		Example: "  roost account list",
+		Args:    args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			env, err := a.env()
 			if err != nil {
@@ -203,8 +199,10 @@ func (a *app) accountTestCommand() *cobra.Command {
 		Use:   "test [ACCOUNT | STORE]...",
 		Short: "Log in to accounts and list their mailboxes",
 		Long: `Test opens accounts, all if none is named, as backup would, logs in, and lists
-their mailboxes. It changes nothing. The exit code tells what is wrong: 20 no connection, 21 TLS, 22
-authentication, 23 a human is wanted.`,
+their mailboxes. It changes nothing. The exit code tells what is wrong: 20 no
+connection, 21 TLS, 22 authentication, 23 a human is wanted.`,
+		Example: `  roost account test alice
+  roost account test --from imaps://alice@mail.example.com`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			choice, done, err := accounts.choice(a, args)
 			if err != nil {

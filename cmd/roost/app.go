@@ -35,6 +35,7 @@ type globalFlags struct {
 	insecureTLS                                 bool
 	json, quiet, noColor, yes                   bool
 	verbose                                     int
+	progressFPS                                 float64 // 0: not said
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) *app {
@@ -152,6 +153,7 @@ generated key. roost demo shows all of this on a sample account.`,
 	f.BoolVar(&a.flags.json, "json", false, "print JSON, one object a line")
 	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "no progress and no notes, only results and errors")
 	f.CountVarP(&a.flags.verbose, "verbose", "v", "say more; twice shows the dialogue with servers, too")
+	f.Float64Var(&a.flags.progressFPS, "progress-fps", 0, "show progress `n` times a second, up to 60; else ROOST_PROGRESS_FPS says it")
 	f.BoolVar(&a.flags.noColor, "no-color", false, "no colours; so does NO_COLOR")
 	f.BoolVar(&a.flags.yes, "yes", false, "take the answer to all questions to be yes")
 
@@ -161,6 +163,14 @@ generated key. roost demo shows all of this on a sample account.`,
 		a.eraseCommand(), a.repairCommand(), a.unlockCommand(), a.accountCommand(), a.configCommand(), a.demoCommand(), a.generateCommand(), a.versionCommand())
 	a.completions(root)
 	return root
+}
+
+// onlyCommands runs a command that does nothing but hold those below it.
+func onlyCommands(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("unknown command %q of %s", args[0], cmd.CommandPath())
+	}
+	return cmd.Help()
 }
 
 // args wraps a check of cobra's so that its error is one of usage.

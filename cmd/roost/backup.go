@@ -295,7 +295,7 @@ func (a *app) concludeBackup(outcomes []job.Outcome) error {
 		v.add(&out.Report.Ledger)
 	}
 	where := "; see roost problems"
-	if v.Failed == len(outcomes) { // without a snapshot there is no list of problems
+	if v.onlyAccounts() { // of an account without a snapshot there is no list of problems
 		where = ""
 	} else if len(outcomes) == 1 {
 		where += " " + outcomes[0].Account

@@ -21,6 +21,8 @@ func (a *app) checkCommand() *cobra.Command {
 		Long: `Check looks at every snapshot, tree, index and pack of the repository. With
 --read-data it also reads every pack and verifies every blob. The exit code is 1
 if something is damaged.`,
+		Example: `  roost check
+  roost check --read-data`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), o) },
 	}
@@ -83,6 +85,8 @@ func (a *app) problemsCommand() *cobra.Command {
 		Long: `Problems lists for each account, or for those named, the messages and mailboxes
 that its last snapshot lacks, why, since when, and how often they were tried.
 Every run tries them again. The exit code is 3 if there are any.`,
+		Example: `  roost problems
+  roost problems alice`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.problems(cmd.Context(), args) },
 	}
 }

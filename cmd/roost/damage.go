@@ -8,7 +8,7 @@ import (
 )
 
 // hintDamage says what to do about a damaged repository.
-const hintDamage = "roost check tells what is damaged; restic repair index and restic repair snapshots mend what can be mended"
+const hintDamage = "roost check tells what is damaged; roost repair mends what can be mended, and names what is lost"
 
 // warn tells of something wrong that does not stop the command: also with --quiet.
 func (a *app) warn(message, hint string) {

@@ -25,6 +25,8 @@ changes it, backs it up again, looks at the difference, loses a message and
 restores it, and checks the repository. It prints each command before it runs
 it, and leaves everything in a new directory to look at. Your own configuration
 and repository are not touched.`,
+		Example: `  roost demo
+  roost demo /tmp/roost-demo`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := ""

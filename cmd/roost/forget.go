@@ -36,8 +36,8 @@ func (a *app) forgetCommand() *cobra.Command {
 		Short: "Remove snapshots by rules",
 		Long: `Forget removes the snapshots that no --keep rule keeps, of each account by
 itself, and shows why the others stay. The rules are restic's, and keep what
-restic's forget --group-by paths would keep. Or it removes the snapshots that are
-named.
+restic's forget --group-by paths would keep. Or it removes the snapshots that
+are named.
 
 A run that failed in part never pushes out a good one: where snapshots are
 incomplete, what the rules would keep if there were only complete ones stays,

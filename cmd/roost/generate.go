@@ -9,24 +9,20 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func (a *app) generateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate",
 		Short: "Write man pages and completions",
-		Long:  "Generate writes the manual and shell completions, from the same texts as --help.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q of roost generate", args[0])
-			}
-			return cmd.Help()
-		},
+		Long:  "Generate writes the manual and shell completions, from the same texts as\n--help.",
+		RunE:  onlyCommands,
 	}
 	man := &cobra.Command{
 		Use:     "man DIRECTORY",
 		Short:   "Write a man page for each command",
-		Long:    "Man writes a page for each command into a directory: roost.1, roost-backup.1 and so on.",
+		Long:    "Man writes a page for each command into a directory: roost.1, roost-backup.1\nand so on.",
 		Example: "  roost generate man /usr/local/share/man/man1",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -44,7 +40,7 @@ func (a *app) generateCommand() *cobra.Command {
 		Long: `Completion prints a script that completes commands, flags and what they take:
 accounts, snapshots, mailboxes, stores. Snapshots and mailboxes are looked up in
 the repository, unless its password would have to be asked for, or is printed by
-a command.`,
+a command. The script is printed as it is, also with --json.`,
 		Example:   "  roost generate completion bash >/etc/bash_completion.d/roost",
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		Args:      args(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
@@ -105,44 +101,79 @@ func manPage(w io.Writer, cmd *cobra.Command) {
 			fmt.Fprintf(w, ".SH %s\n.nf\n%s\n.fi\n", title, roff(text))
 		}
 	}
-	var commands strings.Builder
-	for _, sub := range cmd.Commands() {
-		if sub.Name() != "help" && !sub.Hidden {
-			fmt.Fprintf(&commands, "%-12s %s\n", sub.Name(), sub.Short)
+	entries := func(title string, rows [][2]string) {
+		if len(rows) == 0 {
+			return
+		}
+		fmt.Fprintf(w, ".SH %s\n", title)
+		for _, row := range rows {
+			fmt.Fprintf(w, ".TP\n.B %s\n%s\n", roff(row[0]), roff(row[1]))
 		}
 	}
-	verbatim("COMMANDS", commands.String())
-	verbatim("OPTIONS", cmd.LocalNonPersistentFlags().FlagUsages())
-	global := cmd.Root().PersistentFlags().FlagUsages()
-	verbatim("GLOBAL OPTIONS", global)
+	var commands [][2]string
+	for _, sub := range cmd.Commands() {
+		if sub.Name() != "help" && !sub.Hidden {
+			commands = append(commands, [2]string{sub.Name(), sub.Short})
+		}
+	}
+	entries("COMMANDS", commands)
+	entries("OPTIONS", options(cmd.LocalNonPersistentFlags()))
+	entries("GLOBAL OPTIONS", options(cmd.Root().PersistentFlags()))
 	verbatim("EXAMPLES", cmd.Example)
 	io.WriteString(w, ".SH EXIT STATUS\n")
 	for i := len(exitTable) - 1; i >= 0; i-- {
 		fmt.Fprintf(w, ".TP\n.B %d\n%s\n", exitTable[i].code, roff(exitTable[i].meaning))
 	}
-	verbatim("ENVIRONMENT", environment)
-	verbatim("FILES", files)
+	entries("ENVIRONMENT", environment())
+	entries("FILES", files())
+}
+
+// options are the flags as the manual lists them: how they are written, and what they mean.
+func options(flags *pflag.FlagSet) [][2]string {
+	var rows [][2]string
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		value, usage := pflag.UnquoteUsage(f)
+		name := "--" + f.Name
+		if f.Shorthand != "" {
+			name = "-" + f.Shorthand + ", " + name
+		}
+		if value != "" && f.Value.Type() != "count" {
+			name += " " + value
+		}
+		rows = append(rows, [2]string{name, usage})
+	})
+	return rows
 }
 
 // environment is a section of the manual.
-const environment = `ROOST_CONFIG                     read this configuration file and no other
-ROOST_REPOSITORY                 as --repo; else RESTIC_REPOSITORY
-ROOST_PASSWORD, _FILE, _COMMAND  the repository's password; else RESTIC_PASSWORD and so on
-ROOST_SERVER_USER                who we are at the repository's server (repository.server.user)
-RESTIC_REST_USERNAME, _PASSWORD  the user of a REST server
-AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_DEFAULT_REGION
-                                 the keys and the region of S3
-ROOST_STORE_PASSWORD, _FILE      the password of a store given with --from or --to
-ROOST_WORKERS, ROOST_CONNECTIONS as --workers and --connections
-ROOST_FOLDERS, ROOST_EXCLUDE     masks, between commas; ROOST_SINCE and so on as the flags
-ROOST_PROGRESS_FPS               lines of progress a second
-NO_COLOR                         as --no-color`
+func environment() [][2]string {
+	return [][2]string{
+		{"ROOST_CONFIG", "read this configuration file and no other"},
+		{"ROOST_REPOSITORY", "as --repo; else RESTIC_REPOSITORY"},
+		{"ROOST_PASSWORD, _FILE, _COMMAND", "the repository's password; else RESTIC_PASSWORD and so on"},
+		{"ROOST_SERVER_USER", "who we are at the repository's server (repository.server.user)"},
+		{"RESTIC_REST_USERNAME, _PASSWORD", "the user of a REST server"},
+		{"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_DEFAULT_REGION", "the keys and the region of S3"},
+		{"ROOST_STORE_PASSWORD, _FILE", "the password of a store given with --from or --to"},
+		{"ROOST_WORKERS, ROOST_CONNECTIONS", "as --workers and --connections"},
+		{"ROOST_FOLDERS, ROOST_EXCLUDE", "masks, between commas; ROOST_SINCE and so on as the flags"},
+		{"ROOST_PROGRESS_FPS", "as --progress-fps"},
+		{"NO_COLOR", "as --no-color"},
+	}
+}
 
 // files is a section of the manual.
-const files = `/etc/roost/config.toml           the configuration of the system, with conf.d beside it
-~/.config/roost/config.toml      that of the user, with conf.d beside it
-~/.config/roost/repository.key   the generated key of the default repository
-~/.local/share/roost/repository  the default repository`
+func files() [][2]string {
+	return [][2]string{
+		{"/etc/roost/config.toml", "the configuration of the system, with conf.d beside it"},
+		{"~/.config/roost/config.toml", "that of the user, with conf.d beside it"},
+		{"~/.config/roost/repository.key", "the generated key of the default repository"},
+		{"~/.local/share/roost/repository", "the default repository"},
+	}
+}
 
 // roff is text that roff prints as it is.
 func roff(text string) string {

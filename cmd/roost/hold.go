@@ -16,11 +16,10 @@ func (a *app) holdCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hold",
 		Short: "Keep snapshots whatever the rules say",
-		Long: `A hold keeps snapshots of an account, or all of it, also those to come: forget
+		Long: `Hold keeps snapshots of an account, or all of it, also those to come: forget
 leaves them alone, erase refuses them, and restic's prune keeps their data. It
 stands in the repository, so it holds for every machine.`,
-		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: onlyCommands,
 	}
 	cmd.AddCommand(a.holdAddCommand(), a.holdListCommand(), a.holdRemoveCommand())
 	return cmd
@@ -105,9 +104,11 @@ type holdLine struct {
 
 func (a *app) holdListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list",
-		Short: "List what is held",
-		Args:  args(cobra.NoArgs),
+		Use:     "list",
+		Short:   "List what is held",
+		Long:    `List shows each hold: what it keeps, why, who made it and when.`,
+		Example: "  roost hold list",
+		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, r, err := a.open(cmd.Context())
 			if err != nil {

@@ -16,11 +16,10 @@ func (a *app) keyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "List, add, remove and change the passwords of the repository",
-		Long: `A repository may have several keys, each with a password of its own; each opens
-it, for roost and for restic. Who ever had one has had the master key: to shut
-somebody out for good, copy to a new repository.`,
-		Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `Key lists, adds, removes and changes the keys of the repository, each with a
+password of its own; each opens it, for roost and for restic. Who ever had one
+has had the master key: to shut somebody out for good, copy to a new repository.`,
+		RunE: onlyCommands,
 	}
 	cmd.AddCommand(a.keyListCommand(), a.keyAddCommand(), a.keyRemoveCommand(), a.keyPasswdCommand())
 	return cmd
@@ -66,7 +65,10 @@ func (a *app) keyListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the keys",
-		Args:  args(cobra.NoArgs),
+		Long: `List shows the keys of the repository: since when, of whom, and which one is in
+use. It shows no password.`,
+		Example: "  roost key list",
+		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, r, err := a.open(cmd.Context())
 			if err != nil {
@@ -104,7 +106,7 @@ func (a *app) keyAddCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "add",
 		Short:   "Add a password",
-		Long:    "Add makes one more key, with a new password, and proves that it opens the repository.",
+		Long:    "Add makes one more key, with a new password, and proves that it opens the\nrepository.",
 		Example: "  roost key add --new-password-file /root/second.key --user auditor",
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -200,6 +200,11 @@ func (v *verdict) missing() []string {
 	return m
 }
 
+// onlyAccounts says that nothing is missing but accounts as a whole.
+func (v *verdict) onlyAccounts() bool {
+	return v.Cut == 0 && v.NotStored == 0 && v.Unreadable == 0 && v.Unbalanced == 0 && v.Losses == 0
+}
+
 // conclude prints the verdict and makes the error that gives the exit code. err
 // is the worst that happened beside the books; nil: nothing did.
 func (a *app) conclude(v *verdict, where string, err error) error {

@@ -122,8 +122,9 @@ func (a *app) indexCommand() *cobra.Command {
 header, sender, subject, octets, flags. With --deleted it also lists messages
 that only earlier snapshots hold, with the time since when they are deleted: the
 first snapshot without them. The last column is the snapshot to restore it from:
-this one, or the last that holds it. The output is CSV with a head line, or JSON with
---json. Cells that a spreadsheet would run as a formula begin with an apostrophe.`,
+this one, or the last that holds it. The output is CSV with a head line, or JSON
+with --json. Cells that a spreadsheet would run as a formula begin with an
+apostrophe.`,
 		Example: `  roost index latest:alice INBOX --period 'last month'
   roost index latest:alice --deleted --json`,
 		Args: args(cobra.MinimumNArgs(1)),
@@ -308,7 +309,7 @@ func (a *app) catCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "cat SNAPSHOT | latest[:ACCOUNT] MAILBOX KEY",
 		Short:   "Print one message, as it was received",
-		Long:    "Cat prints the octets of one message, and nothing else. Roost ls and roost index show the keys.",
+		Long:    "Cat prints the octets of one message, and nothing else, also with --json. Roost\nls and roost index show the keys.",
 		Example: "  roost cat latest:alice INBOX 412 >412.eml",
 		Args:    args(cobra.ExactArgs(3)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -62,7 +62,11 @@ func (a *app) meter(verb string) *meter {
 	default:
 		m.every = time.Minute
 	}
-	if fps, err := strconv.ParseFloat(a.getenv("ROOST_PROGRESS_FPS"), 64); err == nil && fps > 0 && fps <= 60 {
+	fps := a.flags.progressFPS
+	if fps == 0 {
+		fps, _ = strconv.ParseFloat(a.getenv("ROOST_PROGRESS_FPS"), 64)
+	}
+	if fps > 0 && fps <= 60 {
 		m.every = time.Duration(float64(time.Second) / fps)
 	}
 	m.stopped.Go(m.loop)

@@ -98,7 +98,7 @@ func TestRestoreAroundDamage(t *testing.T) {
 	if len(want) != len(files) {
 		t.Fatalf("%d messages, want %d", len(want), len(files))
 	}
-	step := 97
+	step := 397
 	if testing.Short() {
 		step = 997
 	}

@@ -33,10 +33,10 @@ and dates, and where the store can with their UIDs. What is there already is
 recognised and not put there again, so restore may be run twice. It deletes
 nothing, except, with --collisions replace, the old copy of a message.
 
-With --query, it puts back just the messages that a query means (see roost search).
-With deleted: or added: in it, they come from all snapshots up to this one, each
-from the last that holds it; what only moved to another mailbox, other than the
-trash, is left there.
+With --query, it puts back just the messages that a query means (see roost
+search). With deleted: or added: in it, they come from all snapshots up to this
+one, each from the last that holds it; what only moved to another mailbox, other
+than the trash, is left there.
 
 Without --root and --in-place, everything goes below one mailbox that is called
 by the time of the snapshot, as "Restored 2026-03-01 12.30".`,

@@ -64,7 +64,10 @@ func dieLocked() {
 //
 // When a story is over, restic must find no fault in its default repository, unless a file "damaged" says that it is to be so.
 func TestScripts(t *testing.T) {
-	restic := peer.Restic(t)
+	var restic peer.Program
+	if _, err := exec.LookPath("restic"); err == nil || os.Getenv("CI") == "true" {
+		restic = peer.Restic(t)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -93,7 +96,7 @@ func TestScripts(t *testing.T) {
 
 func checkStory(e *testscript.Env, restic peer.Program) {
 	place := e.Getenv("REPO")
-	if _, err := os.Stat(place + "/config"); err != nil {
+	if _, err := os.Stat(place + "/config"); err != nil || restic.Path == "" {
 		return
 	}
 	if _, err := os.Stat(e.WorkDir + "/damaged"); err == nil {

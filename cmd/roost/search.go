@@ -31,12 +31,12 @@ func (a *app) searchCommand() *cobra.Command {
 message that several snapshots hold is one line: in which it was seen first and
 last, and where it is now: in its place, in another mailbox, or nowhere.
 
-A query is words, which stand in sender, recipients, subject, text or the names of
-attachments, and fields: from:, to:, cc:, bcc:, subject:, body:, filename:,
+A query is words, which stand in sender, recipients, subject, text or the names
+of attachments, and fields: from:, to:, cc:, bcc:, subject:, body:, filename:,
 has:attachment, folder:, role:, flag:, keyword:, label:, date:, received:,
 added:, deleted:, larger:, smaller:, message-id:, guid:, key:, uid:. There are
-"and" (which may be left out), "or", "not" and brackets; "a phrase" in quotes; and
-begin* for words that begin so. Capitals and accents do not matter. Several
+"and" (which may be left out), "or", "not" and brackets; "a phrase" in quotes;
+and begin* for words that begin so. Capitals and accents do not matter. Several
 arguments are one query, with blanks between them.
 
 If nothing is found, the exit code is 1, as with grep.`,

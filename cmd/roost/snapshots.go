@@ -109,8 +109,9 @@ func (a *app) ledgerCommand() *cobra.Command {
 		Short: "Show the books of the run that took a snapshot",
 		Long: `Ledger shows for each mailbox what the server said it held, what was listed and
 by which method, and what became of it. Listed is the sum of held, failed,
-excluded and gone.`,
-		Args: args(cobra.ExactArgs(1)),
+excluded, gone and erased.`,
+		Example: "  roost ledger latest:alice",
+		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withSnapshot(cmd.Context(), args[0], at, func(_ *job.Env, _ *job.Repository, sn *job.Snapshot) error {
 				l, err := sn.Source.Ledger(cmd.Context())
@@ -167,7 +168,8 @@ func (a *app) diffCommand() *cobra.Command {
 		Short: "Show in what two snapshots differ",
 		Long: `Diff shows the messages and mailboxes that were added, removed, or given other
 flags between two snapshots. The exit code is 6 if there are any.`,
-		Args: args(cobra.ExactArgs(2)),
+		Example: "  roost diff 1f3a5b7c latest:alice",
+		Args:    args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withSnapshot(cmd.Context(), args[0], "", func(env *job.Env, r *job.Repository, older *job.Snapshot) error {
 				newer, err := a.find(cmd.Context(), r, args[1], time.Time{})

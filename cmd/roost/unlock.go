@@ -19,7 +19,8 @@ refreshed for 30 minutes, and those of processes that this machine no longer
 has. Roost and restic heed each other's locks, and unlock removes both.
 
 With --all it removes every lock. Only do that if you know that no roost and no
-restic is at work on the repository: what prune removes under a running backup is lost.`,
+restic is at work on the repository: what prune removes under a running backup
+is lost.`,
 		Example: `  roost unlock --dry-run
   roost unlock`,
 		Args: args(cobra.NoArgs),

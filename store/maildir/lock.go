@@ -78,7 +78,7 @@ func (s *Store) dotlock(ctx context.Context, file string, stale time.Duration) (
 		if !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("lock %s: %w", file, err)
 		}
-		if s.isStale(lock, file, &w, stale) {
+		if s.isStale(lock, file, &w, stale) && s.isStill(lock, w.lock) {
 			if err := s.control.Remove(lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("remove stale lock %s: %w", lock, err)
 			}
@@ -158,6 +158,12 @@ func (s *Store) isStale(lock, file string, w *watch, stale time.Duration) bool {
 	}
 	locked, err := s.control.Stat(file)
 	return err != nil || now.Sub(locked.ModTime()) > stale
+}
+
+// isStill reports whether a lock is the one that was looked at, and not that of somebody who came meanwhile.
+func (s *Store) isStill(lock string, seen fs.FileInfo) bool {
+	now, err := s.control.Lstat(lock)
+	return err == nil && os.SameFile(now, seen) && now.ModTime().Equal(seen.ModTime())
 }
 
 // holder is the process on this host that holds a lock; 0 if it is not known.

@@ -87,12 +87,13 @@ func (s *Store) breakStale(lock string) error {
 		return err
 	}
 	stale := time.Since(info.ModTime()) > lockStale
-	if text, err := tree.ReadFile(s.root, lock); err == nil && !stale {
-		// "PID" or, of Dovecot, "PID:HOST"; a process of another host cannot be asked.
+	if text, err := tree.ReadFile(s.root, lock); err == nil {
+		// "PID" or, of Dovecot, "PID:HOST"; a process of another host cannot be asked, one of this host knows better than a clock.
 		pid, host, _ := strings.Cut(strings.TrimSpace(string(text)), ":")
 		here, _ := os.Hostname()
-		n, err := strconv.Atoi(pid)
-		stale = err == nil && (host == "" || host == here) && !isAlive(n)
+		if n, err := strconv.Atoi(pid); err == nil && (host == "" || host == here) {
+			stale = !isAlive(n)
+		}
 	}
 	if !stale {
 		return nil
@@ -115,16 +116,35 @@ type opening struct {
 
 // openShared opens a file and locks it against writers. Close ends that.
 func (s *Store) openShared(ctx context.Context, file string) (*opening, error) {
-	f, err := tree.Open(s.root, file)
-	if err != nil {
-		return nil, err
-	}
-	o := &opening{f, file, nil}
-	if err := poll(ctx, file, func() (bool, error) { return tryLock(f, false) }); err != nil {
+	return s.locked(ctx, file, false, func() (*os.File, error) { return tree.Open(s.root, file) })
+}
+
+// locked opens a file and locks it. Who waited for the lock may hold a file that was replaced meanwhile: then it is opened again.
+func (s *Store) locked(ctx context.Context, file string, exclusive bool, open func() (*os.File, error)) (*opening, error) {
+	const tries = 10
+	for range tries {
+		f, err := open()
+		if err != nil {
+			return nil, err
+		}
+		o := &opening{f, file, nil}
+		err = poll(ctx, file, func() (bool, error) { return tryLock(f, exclusive) })
+		var held, now fs.FileInfo
+		if err == nil {
+			held, err = f.Stat()
+		}
+		if err == nil {
+			now, err = s.root.Stat(file)
+		}
+		if err == nil && os.SameFile(held, now) {
+			return o, nil
+		}
 		o.close()
-		return nil, err
+		if err != nil {
+			return nil, err
+		}
 	}
-	return o, nil
+	return nil, fmt.Errorf("lock %s: it is replaced again and again: %w", file, errLocked)
 }
 
 // openExclusive opens a file for writing with both locks. The caller holds the
@@ -134,16 +154,12 @@ func (s *Store) openExclusive(ctx context.Context, file string) (*opening, error
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.root.OpenFile(file, os.O_RDWR, 0)
+	o, err := s.locked(ctx, file, true, func() (*os.File, error) { return s.root.OpenFile(file, os.O_RDWR, 0) })
 	if err != nil {
 		end()
 		return nil, err
 	}
-	o := &opening{f, file, end}
-	if err := poll(ctx, file, func() (bool, error) { return tryLock(f, true) }); err != nil {
-		o.close()
-		return nil, err
-	}
+	o.end = end
 	return o, nil
 }
 

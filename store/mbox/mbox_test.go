@@ -346,8 +346,8 @@ func TestForeignTree(t *testing.T) {
 	}
 }
 
-// A writer waits for the dotlock of a living program, takes over that of a dead one, and gives up
-// with its context.
+// A writer waits for the dotlock of a living program, however old that is, takes over an old one of whom it knows nothing, and
+// gives up with its context.
 func TestDotlock(t *testing.T) {
 	path := file(t, "")
 	s := open(t, path, Options{})
@@ -355,15 +355,25 @@ func TestDotlock(t *testing.T) {
 	if err := os.WriteFile(lock, fmt.Appendln(nil, os.Getpid()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := s.Append(ctx, mail.Inbox, mail.Message{}, strings.NewReader("x")); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Append beside a lock = %v, want %v", err, context.DeadlineExceeded)
+	old := time.Now().Add(-lockStale - time.Minute)
+	for _, age := range []string{"fresh", "old"} {
+		if age == "old" {
+			if err := os.Chtimes(lock, old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		if _, err := s.Append(ctx, mail.Inbox, mail.Message{}, strings.NewReader("x")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Append beside a %s lock = %v, want %v", age, err, context.DeadlineExceeded)
+		}
+		cancel()
 	}
 	if got := contents(t, s, mail.Inbox); len(got) != 0 {
 		t.Errorf("it wrote %+v", got)
 	}
-	old := time.Now().Add(-lockStale - time.Minute)
+	if err := os.WriteFile(lock, []byte("1:elsewhere.example.com\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Chtimes(lock, old, old); err != nil {
 		t.Fatal(err)
 	}
@@ -372,6 +382,34 @@ func TestDotlock(t *testing.T) {
 	}
 	if _, err := os.Stat(lock); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the lock was left: %v", err)
+	}
+}
+
+// Who waited for the lock of a file that was replaced meanwhile, gets the one that took its place.
+func TestReplacedWhileWaiting(t *testing.T) {
+	path := file(t, "From a@b Tue Dec 13 14:15:16 2011\nA: 1\n\n")
+	s := open(t, path, Options{})
+	first, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := path + ".fresh"
+	if err := errors.Join(os.WriteFile(fresh, nil, 0o600), os.Rename(fresh, path)); err != nil {
+		t.Fatal(err)
+	}
+	opens := 0
+	o, err := s.locked(t.Context(), filepath.Base(path), false, func() (*os.File, error) {
+		if opens++; opens == 1 {
+			return first, nil
+		}
+		return os.Open(path)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.close()
+	if info, err := o.Stat(); err != nil || info.Size() != 0 || opens != 2 {
+		t.Errorf("the old file was locked: %v, %v, opened %d times", info, err, opens)
 	}
 }
 
