@@ -48,9 +48,9 @@ func (a *app) pruneCommand() *cobra.Command {
 		Use:   "prune",
 		Short: "Remove what no snapshot needs",
 		Long: `Prune removes the data that no snapshot needs any more: packs that nobody needs,
-and, where more than --max-unused of the repository is not needed, packs that are
-partly needed, after what is needed in them was copied into new ones. What is
-held (roost hold) is needed. The rules are those of restic's prune.
+and, where more than --max-unused of the repository is not needed, packs that
+are partly needed, after what is needed in them was copied into new ones. What
+is held (roost hold) is needed. The rules are those of restic's prune.
 
 Nothing is removed before what takes its place is stored. Cut short at any
 point, the repository is whole, and the next prune goes on. Where a snapshot, a
