@@ -63,8 +63,40 @@ func (p *ForgetPolicy) Plan(all []*Snapshot, holds *Holds) ([]ForgetGroup, error
 		}
 		groups = append(groups, ForgetGroup{GroupKey: pile.key, Verdicts: verdicts})
 	}
+	p.spareLast(groups)
 	slices.SortFunc(groups, func(a, b ForgetGroup) int { return a.compare(b.GroupKey) })
 	return groups, nil
+}
+
+// spareLast keeps the newest whole snapshot of each account, that is of equal paths, where groups hold several accounts and the
+// rules would keep only those of others.
+func (p *ForgetPolicy) spareLast(groups []ForgetGroup) {
+	if p.Whole == nil || p.RemoveAll {
+		return
+	}
+	accounts := map[string][]*Verdict{}
+	for _, g := range groups {
+		for i := range g.Verdicts {
+			v := &g.Verdicts[i]
+			name := fmt.Sprintf("%q", v.Snapshot.Paths)
+			accounts[name] = append(accounts[name], v)
+		}
+	}
+	for _, verdicts := range accounts {
+		if !slices.ContainsFunc(verdicts, func(v *Verdict) bool { return !v.Keep }) {
+			continue
+		}
+		slices.SortStableFunc(verdicts, func(a, b *Verdict) int { return b.Snapshot.Time.Compare(a.Snapshot.Time) })
+		for _, v := range verdicts {
+			if !p.Whole(v.Snapshot) {
+				continue
+			}
+			if !v.Keep {
+				v.Keep, v.Reasons = true, append(v.Reasons, "newest of the account's complete ones")
+			}
+			break
+		}
+	}
 }
 
 // spareWhole changes verdicts so that snapshots of runs that failed in part do not push out those that are whole: what the rules

@@ -57,6 +57,36 @@ func TestForgetSparesWholeAndHeld(t *testing.T) {
 	}
 }
 
+// However snapshots are grouped, each account keeps its newest complete one: that of another is no comfort.
+func TestForgetSparesTheLastOfEachAccount(t *testing.T) {
+	now := at("06-01 00:00")
+	var list []*Snapshot // newest first: 1 and 3 of bob, 2, 4 and 5 of alice, of which 2 is not whole
+	for i := range byte(5) {
+		name := "/bob"
+		if i == 1 || i > 2 {
+			name = "/alice"
+		}
+		list = append(list, &Snapshot{ID: ID{i + 1}, Time: now.AddDate(0, 0, -int(i)-1), Paths: []string{name}, Hostname: "h"})
+	}
+	whole := func(sn *Snapshot) bool { return sn.ID[0] != 2 }
+	for _, by := range []GroupBy{{}, {Host: true}, {Tags: true}} {
+		policy := ForgetPolicy{Rules: always(KeepRules{Last: 1}), GroupBy: by, Whole: whole, Now: now}
+		groups, err := policy.Plan(list, &Holds{})
+		if err != nil || len(groups) != 1 {
+			t.Fatalf("%+v: %d groups, %v", by, len(groups), err)
+		}
+		var got strings.Builder
+		for _, v := range groups[0].Verdicts {
+			if v.Keep {
+				got.WriteByte('0' + v.Snapshot.ID[0])
+			}
+		}
+		if got.String() != "14" {
+			t.Errorf("%+v: kept %s, want 1 of bob and 4 of alice", by, got.String())
+		}
+	}
+}
+
 // Forget, killed at any call, leaves what it did not remove, and the next run completes; it never removes what the rules keep.
 func TestForgetCutShort(t *testing.T) {
 	t.Parallel()
