@@ -74,6 +74,7 @@ type run struct {
 	fetchers  chan struct{}    // tokens: fetches at once
 	cutters   chan job         // to those who cut and store
 	buffers   chan *[]byte     // for messages on their way to them
+	altering  chan struct{}    // a token: long messages that are held whole at once
 	identity  string           // of the source; "" if it has none
 	ids       map[string]bool  // of the mailboxes that there are
 	known     knownGUIDs
@@ -138,7 +139,7 @@ func start(ctx context.Context, src mail.Source, rep *repo.Repo, session *repo.S
 			o.Host = "localhost"
 		}
 	}
-	r := &run{o: o, src: src, repo: rep, session: session, fetchers: make(chan struct{}, o.Connections)}
+	r := &run{o: o, src: src, repo: rep, session: session, fetchers: make(chan struct{}, o.Connections), altering: make(chan struct{}, 1)}
 	if r.selection, err = messageRules(o.Selection); err != nil {
 		return nil, err
 	}

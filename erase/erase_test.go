@@ -20,7 +20,7 @@ import (
 // Whatever is erased, whenever: all other messages of all snapshots stay as they were, the chosen ones are in none, and
 // no later backup brings them back, wherever they went; its books balance.
 func TestErasedForGood(t *testing.T) {
-	seeds := uint64(4)
+	seeds := uint64(2)
 	if testing.Short() {
 		seeds = 1
 	}

@@ -41,6 +41,15 @@ var anywhere = &field{name: "", reach: Whole, early: true, read: func(v value, _
 	})
 }}
 
+// FieldNames are the names that may stand before a colon.
+func FieldNames() []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
+	}
+	return names
+}
+
 // fieldOf finds a field by its name.
 func fieldOf(name string) (*field, bool) {
 	i := slices.IndexFunc(fields, func(f *field) bool { return strings.EqualFold(f.name, name) })

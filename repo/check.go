@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"runtime"
 	"slices"
 	"sync"
@@ -62,6 +63,7 @@ func (r *Repo) Check(ctx context.Context, o CheckOptions) (*CheckReport, error) 
 
 // checker is one run of Check.
 type checker struct {
+	seed  maphash.Seed
 	repo  *Repo
 	index *index
 
@@ -75,10 +77,11 @@ type checker struct {
 
 // checkedPack is what index files say of a pack.
 type checkedPack struct {
-	index ID // the first index file that names it
-	blobs int
-	size  int64 // octets that it must have
-	lost  bool  // missing or cut short
+	index  ID // the first index file that names it
+	blobs  int
+	size   int64  // octets that it must have
+	places uint64 // sum over its blobs, to hold against what another index file says
+	lost   bool   // missing or cut short
 }
 
 // badBlob is one copy of a blob that is no good.
@@ -88,7 +91,7 @@ type badBlob struct {
 }
 
 func newChecker(r *Repo) *checker {
-	return &checker{repo: r, index: newIndex(), packs: map[ID]*checkedPack{}, problems: map[blob.Handle]*Problem{},
+	return &checker{seed: maphash.MakeSeed(), repo: r, index: newIndex(), packs: map[ID]*checkedPack{}, problems: map[blob.Handle]*Problem{},
 		hints: map[blob.Handle]*Problem{}, bad: map[badBlob]bool{}}
 }
 
@@ -174,23 +177,22 @@ func (c *checker) loadIndex(ctx context.Context) error {
 func (c *checker) addIndex(id ID, packs []packEntry) error {
 	for _, p := range packs {
 		n := c.index.addPack(p.id)
-		fresh := 0
+		var sum uint64 // of the places, whatever their order
 		for i := range p.blobs {
-			if c.index.add(n, &p.blobs[i]) {
-				fresh++
-			}
+			c.index.add(n, &p.blobs[i])
+			sum += maphash.Comparable(c.seed, p.blobs[i])
 		}
 		c.mu.Lock()
 		first := c.packs[p.id]
 		if first == nil {
-			c.packs[p.id] = &checkedPack{index: id, blobs: len(p.blobs), size: packSize(p.blobs)}
+			c.packs[p.id] = &checkedPack{index: id, blobs: len(p.blobs), size: packSize(p.blobs), places: sum}
 		}
 		c.mu.Unlock()
 		if first == nil {
 			continue
 		}
 		h := blob.Handle{Kind: blob.Pack, Name: p.id.String()}
-		if fresh == 0 && first.blobs == len(p.blobs) {
+		if first.places == sum && first.blobs == len(p.blobs) {
 			c.hint(h, fmt.Errorf("named by two index files, %s and %s", first.index.Short(), id.Short()))
 		} else {
 			c.problem(h, fmt.Errorf("index files %s and %s differ on it", first.index.Short(), id.Short()))

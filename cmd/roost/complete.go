@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"roost/query"
 )
 
 // completeTime is how long one Tab may take.
@@ -78,7 +80,8 @@ func (a *app) completions(root *cobra.Command) {
 		"snapshots": complete(places(a.completeStored)), "problems": complete(stored), "erase": complete(stored),
 		"forget": complete(once(a.completeSnapshots)), "tag": complete(once(a.completeSnapshots)), "copy": complete(once(a.completeSnapshots)),
 		"hold add": complete(once(a.completeSnapshots)), "hold remove": complete(places(a.completeHolds)), "key remove": complete(places(a.completeKeys)),
-		"demo": directories, "generate man": directories,
+		"search": complete(completeFields),
+		"demo":   directories, "generate man": directories,
 	}
 	flags := map[string]cobra.CompletionFunc{
 		"user": complete(a.completeAccounts), "from": complete(completeStores), "to": complete(join(a.completeAccounts, completeStores)),
@@ -116,6 +119,14 @@ func register(cmd *cobra.Command, path string, arguments, flags map[string]cobra
 	for _, sub := range cmd.Commands() {
 		register(sub, strings.TrimSpace(path+" "+sub.Name()), arguments, flags)
 	}
+}
+
+// completeFields offers what may stand before a colon in a query.
+func completeFields(context.Context, *cobra.Command, []string, string) (all []candidate) {
+	for _, name := range query.FieldNames() {
+		all = append(all, candidate{text: name + ":", open: true})
+	}
+	return all
 }
 
 func directories(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {

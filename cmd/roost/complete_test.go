@@ -69,6 +69,7 @@ func TestBashCompletion(t *testing.T) {
 		{"roost bac", "backup"},
 		{"roost ls latest:a", "alice"}, // bash puts it behind the colon
 		{"roost restore latest:alice --collisions r", "replace"},
+		{"roost search mess", "message-id:"},
 		{"roost restore latest:alice --collisions=r", "replace"},
 		{"roost restore latest:alice --folder S", `Sent\ Items`},
 		{"roost cat latest:alice Se", `Sent\ Items`},
