@@ -31,8 +31,8 @@ copied as they were cut and compressed. Cut short, run it again.
 
 With --init a repository that is not there is made, with the same cut points, so
 that what restic stores in both is one, too.`,
-		Example: `  roost copy --to-repo /mnt/usb/mail --to-password-file /root/usb.key --init
-  roost copy --to-repo /mnt/usb/mail --to-password-file /root/usb.key --account alice`,
+		Example: `  roost copy --to-repo /mnt/usb/mail --to-password-file /etc/roost/usb.key --init
+  roost copy --to-repo /mnt/usb/mail --to-password-file /etc/roost/usb.key --account alice`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.copy(cmd.Context(), args, &f) },
 	}
 	f.choice.register(cmd)

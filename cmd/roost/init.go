@@ -25,7 +25,7 @@ Locations are written as restic writes them:
   sftp:user@host:path, sftp://user@host:port//absolute/path
   s3:https://host/bucket/prefix`,
 		Example: `  roost init
-  roost init -r /srv/backup/mail --password-file /root/mail.key
+  roost init -r /srv/backup/mail --password-file /etc/roost/mail.key
   roost init -r rest:https://backup.example.com/mail/`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

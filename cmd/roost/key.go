@@ -107,7 +107,7 @@ func (a *app) keyAddCommand() *cobra.Command {
 		Use:     "add",
 		Short:   "Add a password",
 		Long:    "Add makes one more key, with a new password, and proves that it opens the\nrepository.",
-		Example: "  roost key add --new-password-file /root/second.key --user auditor",
+		Example: "  roost key add --new-password-file /etc/roost/second.key --user auditor",
 		Args:    args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.newKey(cmd.Context(), &f, "added the key", func(env *job.Env, r *job.Repository) (repo.ID, error) {
@@ -182,7 +182,7 @@ func (a *app) keyPasswdCommand() *cobra.Command {
 proven before the old one goes. Put the new password where roost looks for it.
 A key file that roost generated gets a new key by itself.`,
 		Example: `  roost key passwd
-  roost key passwd --new-password-file /root/new.key`,
+  roost key passwd --new-password-file /etc/roost/new.key`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
